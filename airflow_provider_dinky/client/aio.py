@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client for code on an event loop: triggers and the watcher."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType
+from typing import Any, TypeVar
+
+import aiohttp
+from tenacity import AsyncRetrying
+
+from airflow_provider_dinky.client import calls, wire
+from airflow_provider_dinky.client.calls import ApiCall
+from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.client.retry import RetryFor, policy
+
+T = TypeVar("T")
+
+
+class AsyncDinkyClient:
+    """Sends calls to one Dinky over kept-alive connections; belongs to one event loop.
+
+    :param config: address and credentials.
+    :param retry_for: how long trouble is waited out.
+    :param sleep: how to wait between tries, given seconds.
+    :param connections: the most connections open at a time.
+    """
+
+    def __init__(
+        self,
+        config: DinkyConfig,
+        retry_for: RetryFor | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        connections: int = 16,
+    ) -> None:
+        self.config = config
+        self._retry_for = retry_for or RetryFor()
+        self._sleep = sleep
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+        self._proxy = config.proxy_for(config.base_url)
+        self._token: str | None = None
+        self._signing_in = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config!r})"
+
+    async def __aenter__(self) -> AsyncDinkyClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; the client can be used again, over new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def send(self, call: ApiCall[T]) -> T:
+        """Send a call and return its result.
+
+        :raises DinkyError: of the kind that says what happened; see ``errors``.
+        """
+        async for attempt in AsyncRetrying(sleep=self._sleep, **policy(call, self._retry_for)):
+            with attempt:
+                return await self._try(call)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    async def run(self, steps: Generator[ApiCall[Any], Any, T]) -> T:
+        """Send the calls that a generator yields, hand it their results, and return its own.
+
+        :raises DinkyError: as :meth:`send`; the generator does not see it.
+        """
+        try:
+            call = next(steps)
+            while True:
+                call = steps.send(await self.send(call))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def _try(self, call: ApiCall[T]) -> T:
+        with wire.before_sending():
+            if call.tenant_task is not None:
+                await self._try(calls.get_latest_job_instance(call.tenant_task))
+            token = await self._signed_in() if call.needs_sign_in else None
+        try:
+            reply = await self._exchange(call, wire.build(self.config, call, token))
+            return wire.decode(self.config, call, reply)
+        except wire.SessionLost:
+            self._forget(token)
+            raise
+
+    async def _signed_in(self) -> str:
+        async with self._signing_in:
+            if self._token is None:
+                steps = wire.sign_in(self.config)
+                try:
+                    step = next(steps)
+                    while True:
+                        step = steps.send(await self._exchange(*step))
+                except StopIteration as done:
+                    self._token = done.value
+            return str(self._token)
+
+    def _forget(self, token: str | None) -> None:
+        if self._token == token:
+            self._token = None
+
+    async def _exchange(self, call: ApiCall[Any], request: wire.Request) -> wire.Reply:
+        if not request.fresh:
+            if self._session is None:
+                self._session = _new_session(self.config, self._connections)
+            return await self._follow(self._session, call, request)
+        async with _new_session(self.config, 1) as session:
+            return await self._follow(session, call, request)
+
+    async def _follow(
+        self, session: aiohttp.ClientSession, call: ApiCall[Any], request: wire.Request
+    ) -> wire.Reply:
+        url = request.url
+        for _ in range(wire.MAX_REDIRECTS):
+            reply = await self._once(session, call, request, url)
+            target = wire.redirect_target(self.config, call, url, reply)
+            if target is None:
+                return reply
+            url = target
+        raise wire.unusable_address(self.config, call, "redirected in circles")
+
+    async def _once(
+        self, session: aiohttp.ClientSession, call: ApiCall[Any], request: wire.Request, url: str
+    ) -> wire.Reply:
+        config = self.config
+        try:
+            async with session.request(
+                request.method,
+                url,
+                params=request.params if url == request.url else None,
+                json=request.json,
+                headers=dict(request.headers),
+                proxy=self._proxy,
+                timeout=aiohttp.ClientTimeout(
+                    total=config.connect_timeout + request.read_timeout,
+                    sock_connect=config.connect_timeout,
+                    sock_read=request.read_timeout,
+                ),
+                allow_redirects=False,
+            ) as response:
+                return wire.Reply(
+                    response.status,
+                    await self._read(call, response),
+                    response.headers.get("Location"),
+                    {name: morsel.value for name, morsel in response.cookies.items()},
+                )
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise wire.untrusted(config, call, str(error)) from None
+        except aiohttp.ClientConnectorSSLError as error:
+            raise wire.untrusted(config, call, str(error)) from None
+        except aiohttp.InvalidURL as error:
+            raise wire.unusable_address(config, call, str(error)) from None
+        except aiohttp.ConnectionTimeoutError as error:
+            why = f"no connection within {config.connect_timeout:g} s"
+            raise wire.unreachable(config, call, why, sent=False) from error
+        except asyncio.TimeoutError as error:
+            why = f"no answer within {request.read_timeout:g} s"
+            raise wire.unreachable(config, call, why, sent=True) from error
+        except aiohttp.ClientConnectorError as error:
+            raise wire.unreachable(config, call, f"cannot connect: {error}", sent=False) from error
+        except (aiohttp.ClientConnectionError, ConnectionError) as error:
+            raise wire.unreachable(config, call, f"connection lost: {error!r}", sent=True) from error
+        except aiohttp.ClientError as error:
+            raise wire.unreachable(config, call, f"answer cut short: {error!r}", sent=True) from error
+
+    async def _read(self, call: ApiCall[Any], response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > wire.MAX_ANSWER_BYTES:
+                raise wire.too_large(self.config, call)
+        return bytes(body)
+
+
+def _new_session(config: DinkyConfig, connections: int) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=_tls(config), limit=connections),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+    # aiohttp sends a GET once more after a reset, but Dinky starts and stops jobs by GET. No public switch.
+    session._retry_connection = False
+    return session
+
+
+def _tls(config: DinkyConfig) -> ssl.SSLContext | bool:
+    if not config.base_url.startswith("https"):
+        return True
+    if not config.verify:
+        return False
+    return ssl.create_default_context(cafile=config.ca_file())

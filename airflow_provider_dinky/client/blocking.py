@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client for code that may block: operators, hooks, sensors in poke mode."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from http.cookiejar import DefaultCookiePolicy
+from types import TracebackType
+from typing import Any, TypeVar
+
+import requests
+from tenacity import Retrying
+from urllib3.exceptions import NewConnectionError
+
+from airflow_provider_dinky.client import calls, wire
+from airflow_provider_dinky.client.calls import ApiCall
+from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.client.retry import RetryFor, policy
+
+T = TypeVar("T")
+_CHUNK = 65_536
+
+
+class DinkyClient:
+    """Sends calls to one Dinky over kept-alive connections. Close it, or use it in a ``with`` statement.
+
+    :param config: address and credentials.
+    :param retry_for: how long trouble is waited out.
+    :param sleep: how to wait between tries, given seconds.
+    """
+
+    def __init__(
+        self,
+        config: DinkyConfig,
+        retry_for: RetryFor | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.config = config
+        self._retry_for = retry_for or RetryFor()
+        self._sleep = sleep
+        self._session = _new_session(config)
+        self._token: str | None = None
+        self._signing_in = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config!r})"
+
+    def __enter__(self) -> DinkyClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the client can be used again, over new ones."""
+        self._session.close()
+
+    def send(self, call: ApiCall[T]) -> T:
+        """Send a call and return its result.
+
+        :raises DinkyError: of the kind that says what happened; see ``errors``.
+        """
+        for attempt in Retrying(sleep=self._sleep, **policy(call, self._retry_for)):
+            with attempt:
+                return self._try(call)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def run(self, steps: Generator[ApiCall[Any], Any, T]) -> T:
+        """Send the calls that a generator yields, hand it their results, and return its own.
+
+        :raises DinkyError: as :meth:`send`; the generator does not see it.
+        """
+        try:
+            call = next(steps)
+            while True:
+                call = steps.send(self.send(call))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    def _try(self, call: ApiCall[T]) -> T:
+        with wire.before_sending():
+            if call.tenant_task is not None:
+                self._try(calls.get_latest_job_instance(call.tenant_task))
+            token = self._signed_in() if call.needs_sign_in else None
+        try:
+            return wire.decode(self.config, call, self._exchange(call, wire.build(self.config, call, token)))
+        except wire.SessionLost:
+            self._forget(token)
+            raise
+
+    def _signed_in(self) -> str:
+        with self._signing_in:
+            if self._token is None:
+                steps = wire.sign_in(self.config)
+                try:
+                    step = next(steps)
+                    while True:
+                        step = steps.send(self._exchange(*step))
+                except StopIteration as done:
+                    self._token = done.value
+            return str(self._token)
+
+    def _forget(self, token: str | None) -> None:
+        with self._signing_in:
+            if self._token == token:
+                self._token = None
+
+    def _exchange(self, call: ApiCall[Any], request: wire.Request) -> wire.Reply:
+        if not request.fresh:
+            return self._follow(self._session, call, request)
+        with _new_session(self.config) as session:
+            return self._follow(session, call, request)
+
+    def _follow(self, session: requests.Session, call: ApiCall[Any], request: wire.Request) -> wire.Reply:
+        url = request.url
+        for _ in range(wire.MAX_REDIRECTS):
+            reply = self._once(session, call, request, url)
+            target = wire.redirect_target(self.config, call, url, reply)
+            if target is None:
+                return reply
+            url = target
+        raise wire.unusable_address(self.config, call, "redirected in circles")
+
+    def _once(
+        self, session: requests.Session, call: ApiCall[Any], request: wire.Request, url: str
+    ) -> wire.Reply:
+        deadline = time.monotonic() + self.config.connect_timeout + request.read_timeout
+        try:
+            with session.request(
+                request.method,
+                url,
+                params=request.params if url == request.url else None,
+                json=request.json,
+                headers=dict(request.headers),
+                timeout=(self.config.connect_timeout, request.read_timeout),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return wire.Reply(
+                    response.status_code,
+                    self._read(call, response, deadline),
+                    response.headers.get("Location"),
+                    response.cookies.get_dict(),
+                )
+        except requests.exceptions.SSLError as error:
+            if _is_untrusted(error):
+                raise wire.untrusted(self.config, call, str(error)) from None
+            raise wire.unreachable(self.config, call, f"TLS broke off: {error}", sent=True) from error
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            raise wire.unusable_address(self.config, call, str(error)) from None
+        except requests.exceptions.ConnectTimeout as error:
+            why = f"no connection within {self.config.connect_timeout:g} s"
+            raise wire.unreachable(self.config, call, why, sent=False) from error
+        except requests.exceptions.Timeout as error:
+            why = f"no answer within {request.read_timeout:g} s"
+            raise wire.unreachable(self.config, call, why, sent=True) from error
+        except requests.exceptions.ConnectionError as error:
+            if _was_never_connected(error):
+                raise wire.unreachable(self.config, call, f"cannot connect: {error}", sent=False) from error
+            raise wire.unreachable(self.config, call, f"connection lost: {error}", sent=True) from error
+        except requests.exceptions.RequestException as error:
+            raise wire.unreachable(self.config, call, f"answer cut short: {error}", sent=True) from error
+
+    def _read(self, call: ApiCall[Any], response: requests.Response, deadline: float) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_content(_CHUNK):
+            body += chunk
+            if len(body) > wire.MAX_ANSWER_BYTES:
+                raise wire.too_large(self.config, call)
+            if time.monotonic() > deadline:
+                raise requests.exceptions.ReadTimeout("the answer does not end")
+        return bytes(body)
+
+
+def _new_session(config: DinkyConfig) -> requests.Session:
+    session = requests.Session()
+    # Off, since it would also read .netrc; what the environment says of proxies and CAs is taken from config.
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.verify = (config.ca_file() or True) if config.verify else False
+    proxy = config.proxy_for(config.base_url)
+    if proxy:
+        session.proxies = {"http": proxy, "https": proxy}
+    return session
+
+
+def _is_untrusted(error: requests.exceptions.SSLError) -> bool:
+    text = str(error)
+    return "CERTIFICATE_VERIFY_FAILED" in text or "WRONG_VERSION_NUMBER" in text or "hostname" in text.lower()
+
+
+def _was_never_connected(error: requests.exceptions.ConnectionError) -> bool:
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, NewConnectionError)

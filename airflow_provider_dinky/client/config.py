@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How to reach one Dinky."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from airflow_provider_dinky.client.masking import mask_secrets
+
+
+@dataclass(frozen=True)
+class DinkyConfig:
+    """Address, credentials and habits of one Dinky connection; secrets are not part of its ``repr``.
+
+    :param base_url: scheme, host, port and, behind a proxy, a path; no trailing slash.
+    :param name: what errors call it: the Airflow connection id.
+    :param username: Dinky user; None for anonymous use or with a token.
+    :param password: password of that user.
+    :param token: a token issued in Dinky's UI, instead of user and password.
+    :param tenant_id: Dinky's id of the tenant to work in.
+    :param verify: whether the server's TLS certificate is checked.
+    :param ca_bundle: path of a file of CA certificates to check it against.
+    :param connect_timeout: seconds to wait for a connection.
+    :param read_timeout: seconds to wait for an answer.
+    :param submit_timeout: seconds to wait for the answer of a submit, which on YARN or Kubernetes takes minutes.
+    :param savepoint_timeout: seconds to wait for the answer of a savepoint, or of a restart (which takes one).
+    :param allow_flink_rest: whether Flink's own REST API may be asked where Dinky does not tell.
+    :param trust_env: whether proxy and CA settings of the environment count. A netrc file never does.
+    """
+
+    base_url: str
+    name: str = "dinky"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    tenant_id: int = 1
+    verify: bool = True
+    ca_bundle: str | None = None
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    submit_timeout: float = 300.0
+    savepoint_timeout: float = 600.0
+    allow_flink_rest: bool = False
+    trust_env: bool = True
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether calls under ``/api`` are possible."""
+        return bool(self.token or (self.username and self.password))
+
+    def redact(self, text: str) -> str:
+        """The text without this connection's secrets and without those that SQL carries."""
+        return mask_secrets(text, self.password, self.token)
+
+    def ca_file(self) -> str | None:
+        """The CA file to check the server against; None for the HTTP library's own."""
+        from_env = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        return self.ca_bundle or (from_env if self.trust_env else None) or None
+
+    def proxy_for(self, url: str) -> str | None:
+        """The proxy that the environment names for a URL, or None."""
+        parts = urlsplit(url)
+        if not self.trust_env or not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+            return None
+        proxies = urllib.request.getproxies()
+        return proxies.get(parts.scheme) or proxies.get("all")

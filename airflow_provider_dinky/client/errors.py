@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong between us and Dinky, by what the caller can do about it."""
+
+from __future__ import annotations
+
+
+class DinkyError(Exception):
+    """Anything that kept a Dinky call from giving its result.
+
+    The message is one a user can act on: it names the connection, what was asked, what happened and the remedy.
+
+    :ivar outcome_unknown: the request may have reached Dinky and may have been carried out.
+    """
+
+    outcome_unknown: bool = False
+
+
+class DinkyConfigError(DinkyError, ValueError):
+    """A connection or a parameter holds a value that cannot be used; nothing was sent."""
+
+
+class DinkyConnectionError(DinkyError):
+    """No answer of Dinky's own: refused, timed out, reset, or a proxy's HTTP 5xx.
+
+    :param sent: whether the request may have reached Dinky.
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.outcome_unknown = sent
+
+
+class DinkyResponseError(DinkyError):
+    """Something answered, but not as Dinky does: no JSON, a wrong shape, too large, a redirect."""
+
+    outcome_unknown = True
+
+
+class DinkySignInError(DinkyError):
+    """Dinky does not accept the user, the password, the token or the tenant of the connection."""
+
+
+class DinkyRefusedError(DinkyError):
+    """Dinky understood the request and refused it, or failed while carrying it out.
+
+    :ivar code: Dinky's result code: 1 refused, 5 exception, 6 bad parameters.
+    :ivar reason: the root cause in one or few lines, secrets masked.
+    :ivar trace: the whole stack trace where Dinky sent one, secrets masked.
+    """
+
+    def __init__(self, message: str, *, code: int, reason: str, trace: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.trace = trace
+
+
+class DinkyNotFoundError(DinkyRefusedError):
+    """The Dinky task or job instance does not exist, at least not for this user and tenant."""
+
+
+class AmbiguousSubmitError(DinkyError):
+    """A submit was sent, its answer was lost, and no trace of a job was found in the time a submit may take."""
+
+    outcome_unknown = True

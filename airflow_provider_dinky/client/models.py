@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Dinky answers, typed.
+
+Names are Dinky's in snake_case, except where Airflow or Flink has the word already: ``taskId`` is
+``dinky_task_id`` and ``jid`` is ``job_id`` (Flink's). Fields that a newer Dinky adds are kept
+(``model_extra``). Times are strings as Dinky sends them: they carry no zone and mix two, so don't compute
+with them. Models never show SQL or rows in their ``repr``: SQL holds passwords.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from airflow_provider_dinky.client.java import root_cause
+from airflow_provider_dinky.client.masking import mask_secrets
+from airflow_provider_dinky.client.status import JobStatus
+
+RUN_KEY_VARIABLE = "airflow_run_key"
+"""The extra variable that marks a submit as ours; Dinky keeps it in its history, the SQL never sees it."""
+
+
+class DinkyModel(BaseModel):
+    """Frozen, and tolerant of what is not known."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", populate_by_name=True, alias_generator=to_camel, protected_namespaces=()
+    )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        extra = self.model_extra or {}
+        return ((name, value) for name, value in super().__repr_args__() if name not in extra)
+
+
+class Lenient(DinkyModel):
+    """For what is good to know and decides nothing: a field of an unexpected kind is kept as it came.
+
+    A submit that worked must not be taken for a failed one because a setting in its answer changed its type.
+    """
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _keep_as_it_came(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            return value
+
+
+def _no_epoch(value: Any) -> Any:
+    return None if isinstance(value, str) and value[:4] in ("1969", "1970") else value
+
+
+def _text(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+Text = Annotated[str | None, BeforeValidator(_text)]
+FinishTime = Annotated[str | None, BeforeValidator(_no_epoch)]
+
+
+class ConfigEntry(Lenient):
+    """One custom setting."""
+
+    name: Text = None
+    value: Text = Field(default=None, repr=False)
+
+
+class AppConfig(Lenient):
+    """The user's JAR of an application-mode job."""
+
+    user_jar_paras: tuple[str, ...] | None = None
+    user_jar_main_app_class: str | None = None
+    user_jar_path: str | None = None
+
+
+class KubernetesConfig(Lenient):
+    """Kubernetes settings of a gateway."""
+
+    docker_config: dict[str, Any] | None = Field(default=None, repr=False)
+    configuration: dict[str, Any] | None = Field(default=None, repr=False)
+    kube_config: str | None = Field(default=None, repr=False)
+    pod_template: str | None = None
+    jm_pod_template: str | None = None
+    tm_pod_template: str | None = None
+
+
+class ClusterConfig(Lenient):
+    """Where a gateway finds Flink and Hadoop."""
+
+    hadoop_config_path: str | None = None
+    flink_config_path: str | None = None
+    flink_lib_path: str | None = None
+    app_id: str | None = None
+    hadoop_config_map: dict[str, Any] | None = Field(default=None, repr=False)
+    hadoop_config_list: tuple[ConfigEntry, ...] | None = None
+
+
+class FlinkConfig(Lenient):
+    """Flink settings of a gateway."""
+
+    job_name: str | None = None
+    job_id: str | None = None
+    flink_config_list: tuple[ConfigEntry, ...] | None = None
+    configuration: dict[str, Any] | None = Field(default=None, repr=False)
+    save_point: str | None = None
+    save_point_type: str | None = None
+    action: str | None = None
+    flink_version: str | None = None
+
+
+class GatewayConfig(Lenient):
+    """How Dinky reaches a YARN or Kubernetes cluster."""
+
+    type: str | None = None
+    dinky_task_id: int | None = Field(default=None, alias="taskId")
+    app_config: AppConfig | None = None
+    kubernetes_config: KubernetesConfig | None = None
+    cluster_config: ClusterConfig | None = None
+    flink_config: FlinkConfig | None = None
+    jar_paths: tuple[str, ...] | None = None
+
+
+class JobConfig(Lenient):
+    """The settings a job was submitted with."""
+
+    type: str | None = None
+    checkpoint: int | None = None
+    save_point_strategy: str | None = None
+    save_point_path: str | None = None
+    parallelism: int | None = None
+    cluster_id: int | None = None
+    cluster_configuration_id: int | None = None
+    step: int | None = None
+    config_json: dict[str, Any] | None = Field(default=None, repr=False)
+    use_result: bool | None = None
+    use_change_log: bool | None = None
+    use_auto_cancel: bool | None = None
+    use_remote: bool | None = None
+    address: str | None = None
+    dinky_task_id: int | None = Field(default=None, alias="taskId")
+    jar_files: tuple[str, ...] | None = None
+    py_files: tuple[str, ...] | None = None
+    job_name: str | None = None
+    fragment: bool | None = None
+    statement_set: bool | None = None
+    batch_model: bool | None = None
+    max_row_num: int | None = None
+    gateway_config: GatewayConfig | None = None
+    variables: dict[str, Any] | None = Field(default=None, repr=False)
+
+
+class StatementResult(Lenient):
+    """Rows of a statement: of a plain-SQL task, or of a Flink query."""
+
+    columns: tuple[str, ...] | None = None
+    row_data: tuple[dict[str, Any], ...] | None = Field(default=None, repr=False)
+    success: bool | None = None
+    error: Text = Field(default=None, repr=False)
+    total: int | None = None
+    page: int | None = None
+    limit: int | None = None
+    time: int | None = None
+    start_time: Text = None
+    end_time: Text = None
+    job_id: str | None = None
+
+
+class SubmitDetails(Lenient):
+    """The part of a submit's answer that decides nothing."""
+
+    job_config: JobConfig | None = None
+    result: StatementResult | None = Field(default=None, repr=False)
+    results: tuple[StatementResult, ...] | None = Field(default=None, repr=False)
+    status: Text = None
+    statement: Text = Field(default=None, repr=False)
+    error: Text = Field(default=None, repr=False)
+    start_time: Text = None
+    end_time: Text = None
+
+
+class SubmitResult(SubmitDetails):
+    """Answer of a submit or restart.
+
+    ``job_instance_id`` and ``job_id`` are None for a task in plain SQL, which is done when the submit answers.
+    ``id`` is Dinky's history id of the submit.
+    """
+
+    id: int | None = None
+    job_instance_id: int | None = None
+    job_id: Text = None
+    job_manager_address: Text = None
+    success: bool
+
+    @field_validator("id", "job_instance_id", "success", mode="wrap")
+    @classmethod
+    def _keep_as_it_came(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        return validate(value)
+
+    @property
+    def savepoint_path(self) -> str | None:
+        """The savepoint the job was started from, or None."""
+        return self.job_config.save_point_path or None if isinstance(self.job_config, JobConfig) else None
+
+    @property
+    def is_plain_sql(self) -> bool:
+        """Whether the task was plain SQL: no Flink job exists, and the rows are in ``result``."""
+        return self.job_instance_id is None and not self.job_id
+
+
+class JobInstance(DinkyModel):
+    """One run of a Dinky task. ``duration`` is in milliseconds; ``finish_time`` is None while the job runs."""
+
+    id: int
+    name: Text = None
+    dinky_task_id: int | None = Field(default=None, alias="taskId")
+    job_id: Text = Field(
+        default=None, validation_alias=AliasChoices("jid", "job_id"), serialization_alias="jid"
+    )
+    status: JobStatus = JobStatus.UNKNOWN
+    error: Text = Field(default=None, repr=False)
+    history_id: int | None = None
+    tenant_id: int | None = None
+    cluster_id: int | None = None
+    step: int | None = None
+    type: Text = None
+    create_time: Text = None
+    update_time: Text = None
+    finish_time: FinishTime = None
+    duration: int | None = None
+    failed_restart_count: int | None = None
+
+
+class Savepoint(DinkyModel):
+    """One savepoint that Dinky took, as it remembers it."""
+
+    id: int
+    path: str
+    dinky_task_id: int | None = Field(default=None, alias="taskId")
+    name: Text = None
+    type: Text = None
+    tenant_id: int | None = None
+    create_time: Text = None
+
+
+class SavepointJob(DinkyModel):
+    """What became of one Flink job in a savepoint call."""
+
+    job_id: Text = None
+    save_point: Text = None
+    status: Text = None
+
+
+class SavepointResult(DinkyModel):
+    """Answer of a savepoint call. Dinky's own ``success`` in it is false even when it worked; ``path`` counts."""
+
+    job_infos: tuple[SavepointJob, ...] = ()
+    type: Text = None
+    start_time: Text = None
+    end_time: Text = None
+    exception_msg: Text = Field(default=None, repr=False)
+    error: Text = Field(default=None, repr=False)
+
+    @property
+    def path(self) -> str | None:
+        """Path of the savepoint, or None where Dinky names none."""
+        return next((job.save_point for job in self.job_infos if job.save_point), None)
+
+    @property
+    def job_id(self) -> str | None:
+        """Flink's id of the job the savepoint is of."""
+        return next((job.job_id for job in self.job_infos if job.job_id), None)
+
+
+class HistoryEntry(Lenient):
+    """One submit of a task, failed and in-flight ones too.
+
+    ``status``: 0 starting, 1 running, 2 accepted, 3 failed, 4 cancelled.
+    """
+
+    id: int
+    dinky_task_id: int | None = Field(default=None, alias="taskId")
+    job_id: Text = None
+    job_name: Text = None
+    job_manager_address: Text = None
+    status: int | None = None
+    error: Text = Field(default=None, repr=False)
+    statement: Text = Field(default=None, repr=False)
+    config_json: JobConfig | None = Field(default=None, repr=False)
+    start_time: Text = None
+    end_time: Text = None
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The variables the submit carried, without our mark."""
+        given = self.config_json.variables if isinstance(self.config_json, JobConfig) else None
+        return {k: v for k, v in (given or {}).items() if k != RUN_KEY_VARIABLE}
+
+    @property
+    def run_key(self) -> str | None:
+        """The Airflow run that submitted it, or None."""
+        given = self.config_json.variables if isinstance(self.config_json, JobConfig) else None
+        return (given or {}).get(RUN_KEY_VARIABLE)
+
+
+class JobData(Lenient):
+    """What Flink told Dinky of a job."""
+
+    job: dict[str, Any] | None = Field(default=None, repr=False)
+    exceptions: dict[str, Any] | None = Field(default=None, repr=False)
+    checkpoints: dict[str, Any] | None = Field(default=None, repr=False)
+    config: dict[str, Any] | None = Field(default=None, repr=False)
+    error: Any = None
+    error_msg: Text = Field(default=None, repr=False)
+
+
+class JobInfoDetail(DinkyModel):
+    """A job instance with the submit it came from and what Flink says of it."""
+
+    id: int | None = None
+    instance: JobInstance
+    history: HistoryEntry | None = None
+    job_data: JobData | None = Field(
+        default=None,
+        validation_alias=AliasChoices("jobDataDto", "job_data"),
+        serialization_alias="jobDataDto",
+    )
+
+    @property
+    def failure_trace(self) -> str | None:
+        """Flink's root exception, else the error Dinky noted; None where neither is known."""
+        data = self.job_data
+        trace = failure_trace(data.exceptions) if data and isinstance(data.exceptions, dict) else None
+        if trace or data is None:
+            return trace
+        return data.error_msg or self.instance.error
+
+
+class DinkyTask(Lenient):
+    """A task as Dinky's editor knows it. ``job_instance_id`` is its newest run."""
+
+    id: int
+    name: Text = None
+    dialect: Text = None
+    type: Text = None
+    statement: Text = Field(default=None, repr=False)
+    fragment: bool | None = None
+    job_instance_id: int | None = None
+    status: Text = None
+    save_point_path: Text = None
+    parallelism: int | None = None
+    statement_set: bool | None = None
+    batch_model: bool | None = None
+    cluster_id: int | None = None
+    cluster_name: Text = None
+    step: int | None = None
+
+
+class ExplainedStatement(Lenient):
+    """What Dinky's check says of one statement; ``error`` is None where it is fine."""
+
+    index: int | None = None
+    type: Text = None
+    sql: Text = Field(default=None, repr=False)
+    explain: Text = Field(default=None, repr=False)
+    error: Text = Field(default=None, repr=False)
+    parse_true: bool | None = None
+    explain_true: bool | None = None
+    explain_time: Text = None
+
+    @property
+    def reason(self) -> str | None:
+        """The root cause of ``error``, secrets masked."""
+        cause = root_cause(self.error)
+        return mask_secrets(cause) if cause else None
+
+
+class Lineage(Lenient):
+    """Tables a task reads and writes, and how they hang together."""
+
+    tables: tuple[dict[str, Any], ...] = ()
+    relations: tuple[dict[str, Any], ...] = ()
+
+
+def failure_trace(exceptions: dict[str, Any]) -> str | None:
+    """The trace in an answer of Flink's ``/jobs/:jobid/exceptions``, of any Flink version; None if there is none."""
+    root = exceptions.get("root-exception")
+    if isinstance(root, str) and root.strip():
+        return root
+    history = exceptions.get("exceptionHistory")
+    entries = history.get("entries") if isinstance(history, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and isinstance(entry.get("stacktrace"), str):
+            return str(entry["stacktrace"])
+    return None

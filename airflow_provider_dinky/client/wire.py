@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a call to an HTTP request, and from an HTTP reply to the call's result. Pure: no I/O here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from airflow_provider_dinky.client.calls import Answer, ApiCall
+from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.client.errors import (
+    DinkyConfigError,
+    DinkyConnectionError,
+    DinkyError,
+    DinkyNotFoundError,
+    DinkyRefusedError,
+    DinkyResponseError,
+    DinkySignInError,
+)
+from airflow_provider_dinky.client.java import root_cause
+
+T = TypeVar("T")
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_REDIRECTS = 4
+_NOT_SIGNED_IN = 7
+_TASK_UNKNOWN = frozenset({"task not exist", "任务不存在"})
+_INSTANCE_UNKNOWN = frozenset({"job instance not exist", "作业实例不存在"})
+
+
+class SessionLost(DinkySignInError):
+    """Dinky does not know our token, or no longer (HTTP 401 or code 7); the request had no effect."""
+
+
+class TenantNotSet(DinkyNotFoundError):
+    """A task that exists was refused: the worker thread that served us does not know its tenant; no effect."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request.
+
+    :param fresh: to be sent over a new connection: a kept-alive one that the server has just closed
+        fails in a way that leaves open whether the request arrived.
+    """
+
+    method: str
+    url: str
+    params: Mapping[str, Any] | None
+    json: Any
+    headers: Mapping[str, str] = field(repr=False)
+    read_timeout: float
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP answer."""
+
+    status: int
+    body: bytes = field(repr=False)
+    location: str | None = None
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def build(config: DinkyConfig, call: ApiCall[Any], token: str | None = None) -> Request:
+    """The HTTP request of a call, signed if a token is given."""
+    headers = {"Accept": "application/json"}
+    if token:
+        headers["Cookie"] = f"token={token}; tenantId={config.tenant_id}"
+    timeouts = {
+        "read": config.read_timeout,
+        "submit": config.submit_timeout,
+        "savepoint": config.savepoint_timeout,
+    }
+    return Request(
+        method=call.method,
+        url=config.base_url + call.path,
+        params=call.params,
+        json=call.json,
+        headers=headers,
+        read_timeout=timeouts[call.patience],
+        fresh=not call.repeatable,
+    )
+
+
+def decode(config: DinkyConfig, call: ApiCall[T], reply: Reply) -> T:
+    """The call's result, or the error that says why there is none."""
+    body = _json_or_none(reply.body)
+    envelope = body if isinstance(body, dict) and _code(body) is not None else None
+    if reply.status == 401 or (envelope is not None and _code(envelope) == _NOT_SIGNED_IN):
+        raise SessionLost(_message(config, call, _session_lost(config, envelope)))
+    if envelope is None:
+        _check_http(config, call, reply, body)
+    if envelope is not None and not call.bare:
+        return _from_envelope(config, call, envelope)
+    if envelope is not None and _code(envelope) != 0:
+        _raise_refused(config, call, envelope)
+    if not call.bare:
+        _raise_unreadable(config, call, "the answer is not Dinky's", reply.body)
+    return _parse(config, call, Answer(body), reply.body)
+
+
+def redirect_target(config: DinkyConfig, call: ApiCall[Any], url: str, reply: Reply) -> str | None:
+    """Where to go on for a redirect that may be followed: of a read, to the same host. None if it is no redirect.
+
+    :raises DinkyResponseError: for any other redirect: it could take a token, or a submit, to a stranger.
+    """
+    if not 300 <= reply.status < 400 or not reply.location:
+        return None
+    target = urljoin(url, reply.location)
+    here, there = urlsplit(url), urlsplit(target)
+    if call.repeatable and (here.scheme, here.netloc) == (there.scheme, there.netloc):
+        return target
+    origin = config.redact(f"{there.scheme}://{there.netloc}")
+    raise DinkyResponseError(
+        _message(
+            config,
+            call,
+            f"HTTP {reply.status} redirects to {origin}, which is not followed; if Dinky is there, put "
+            "that scheme, host and port into the connection",
+        )
+    )
+
+
+@contextmanager
+def before_sending() -> Iterator[None]:
+    """Around the steps that come before a call: their trouble leaves no doubt that the call was not sent."""
+    try:
+        yield
+    except DinkyError as error:
+        error.outcome_unknown = False
+        raise
+
+
+def too_large(config: DinkyConfig, call: ApiCall[Any]) -> DinkyResponseError:
+    """The error for an answer over the limit."""
+    return DinkyResponseError(
+        _message(config, call, f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB and was not read")
+    )
+
+
+def untrusted(config: DinkyConfig, call: ApiCall[Any], why: str) -> DinkyConfigError:
+    """The error for a TLS handshake that failed: nothing was sent, and trying again does not help."""
+    return DinkyConfigError(
+        _message(
+            config, call, f"TLS: {why}; check schema (http or https), ca_bundle and verify of the connection"
+        )
+    )
+
+
+def unusable_address(config: DinkyConfig, call: ApiCall[Any], why: str) -> DinkyConfigError:
+    """The error for a URL that no request can be sent to."""
+    return DinkyConfigError(_message(config, call, f"{why}; check host and port of the connection"))
+
+
+def unreachable(config: DinkyConfig, call: ApiCall[Any], why: str, *, sent: bool) -> DinkyConnectionError:
+    """The error for an exchange that gave no answer."""
+    remedy = (
+        "Dinky may have carried it out" if sent and not call.repeatable else "check host, port and scheme"
+    )
+    return DinkyConnectionError(_message(config, call, f"{config.redact(why)}; {remedy}"), sent=sent)
+
+
+def sign_in(config: DinkyConfig) -> Generator[tuple[ApiCall[Any], Request], Reply, str]:
+    """The steps of a sign-in, in order; returns the token.
+
+    :raises DinkySignInError: Dinky does not accept the user, the password or the tenant.
+    """
+    if config.token:
+        return config.token
+    if not (config.username and config.password):
+        raise DinkySignInError(
+            f"connection '{config.name}': this call needs a signed-in user: put a Dinky user and password "
+            "into the connection, or a token issued in Dinky's UI as its password with the login left empty"
+        )
+    login: ApiCall[None] = ApiCall(
+        "sign-in",
+        "POST",
+        "/api/login",
+        lambda answer: None,
+        json={
+            "username": config.username,
+            "password": config.password,
+            "autoLogin": True,
+            "ldapLogin": False,
+        },
+    )
+    reply = yield login, build(config, login)
+    try:
+        decode(config, login, reply)
+    except (SessionLost, DinkyRefusedError) as refused:
+        said = _said(config, _json_or_none(reply.body)) or "no reason given"
+        raise DinkySignInError(
+            f"connection '{config.name}': Dinky refuses user '{config.username}' ({said}): "
+            "check login and password of the connection"
+        ) from refused
+    token = reply.cookies.get("token")
+    if not token:
+        raise DinkyResponseError(f"connection '{config.name}': sign-in: Dinky sent no token cookie")
+    choose: ApiCall[None] = ApiCall(
+        "choice of tenant",
+        "POST",
+        "/api/chooseTenant",
+        lambda answer: None,
+        params={"tenantId": config.tenant_id},
+    )
+    reply = yield choose, build(config, choose, token)
+    try:
+        decode(config, choose, reply)
+    except (SessionLost, DinkyRefusedError) as refused:
+        raise _wrong_tenant(config, choose) from refused
+    return token
+
+
+def _from_envelope(config: DinkyConfig, call: ApiCall[T], envelope: dict[str, Any]) -> T:
+    data = envelope.get("data")
+    failed_inside = call.patience != "read" and isinstance(data, dict) and _submit_failed(data)
+    if _code(envelope) != 0 or failed_inside:
+        _raise_refused(config, call, envelope)
+    raw = json.dumps(envelope, ensure_ascii=False).encode()
+    return _parse(config, call, Answer(data, str(envelope.get("msg") or "")), raw)
+
+
+def _submit_failed(data: dict[str, Any]) -> bool:
+    # Dinky's restart says "Successfully" for a submit that failed inside it; only a submit's answer has
+    # jobInstanceId, and a savepoint's own "success" is false even when it worked.
+    return "jobInstanceId" in data and data.get("success") is False
+
+
+def _raise_refused(config: DinkyConfig, call: ApiCall[Any], envelope: dict[str, Any]) -> NoReturn:
+    code, data, msg = _code(envelope) or 0, envelope.get("data"), str(envelope.get("msg") or "")
+    told = data.get("error") if isinstance(data, dict) else data
+    trace = config.redact(told) if isinstance(told, str) else None
+    reason = root_cause(trace) or root_cause(config.redact(msg)) or "no reason given"
+    kind, remedy = _kind_of_refusal(config, call, code, msg.strip().lower())
+    raise kind(_message(config, call, f"Dinky says: {reason}{remedy}"), code=code, reason=reason, trace=trace)
+
+
+def _kind_of_refusal(
+    config: DinkyConfig, call: ApiCall[Any], code: int, said: str
+) -> tuple[type[DinkyRefusedError], str]:
+    if code == 1 and said in _TASK_UNKNOWN:
+        kind = DinkyNotFoundError if call.tenant_task is None else TenantNotSet
+        return kind, f". Check the task's id, and that the task is in tenant {config.tenant_id}"
+    if code == 1 and said in _INSTANCE_UNKNOWN:
+        return DinkyNotFoundError, ". The job instance is unknown, or the task never ran as a Flink job"
+    return DinkyRefusedError, ""
+
+
+def _check_http(config: DinkyConfig, call: ApiCall[Any], reply: Reply, body: Any) -> None:
+    if reply.status >= 500:
+        raise unreachable(config, call, f"HTTP {reply.status} {_quote(config, reply.body)}", sent=True)
+    if reply.status == 404:
+        raise DinkyResponseError(
+            _message(
+                config,
+                call,
+                "HTTP 404: the address is not a Dinky 1.0 or newer; check host, port and path of the "
+                f"connection. It answered: {_quote(config, reply.body)}",
+            )
+        )
+    if reply.status != 200:
+        _raise_unreadable(config, call, f"HTTP {reply.status}", reply.body)
+    if not reply.body.strip():
+        if call.needs_sign_in:
+            raise _wrong_tenant(config, call)
+        _raise_unreadable(config, call, "the answer is empty", reply.body)
+    if body is None:
+        _raise_unreadable(config, call, "the answer is not JSON", reply.body)
+
+
+def _session_lost(config: DinkyConfig, envelope: Any) -> str:
+    said = _said(config, envelope) or "HTTP 401"
+    if config.token:
+        return (
+            f"Dinky does not accept the token of the connection ({said}). A token issued in Dinky's UI works "
+            "only after Dinky's next restart; check that it is still listed there"
+        )
+    return (
+        f"Dinky signed us out ({said}). Every sign-in of a user pushes out the one before: give Airflow "
+        "a Dinky user of its own, or a token issued in Dinky's UI"
+    )
+
+
+def _wrong_tenant(config: DinkyConfig, call: ApiCall[Any]) -> DinkySignInError:
+    return DinkySignInError(
+        _message(
+            config, call, f"the user is not in tenant {config.tenant_id}: check tenant_id of the connection"
+        )
+    )
+
+
+def _parse(config: DinkyConfig, call: ApiCall[T], answer: Answer, raw: bytes) -> T:
+    try:
+        return call.parse(answer)
+    except (ValueError, TypeError):
+        # Not chained: pydantic's error quotes the input, which may hold secrets.
+        error = _unreadable(config, call, "the answer has an unexpected shape", raw)
+    raise error
+
+
+def _raise_unreadable(config: DinkyConfig, call: ApiCall[Any], what: str, body: bytes) -> NoReturn:
+    raise _unreadable(config, call, what, body)
+
+
+def _unreadable(config: DinkyConfig, call: ApiCall[Any], what: str, body: bytes) -> DinkyResponseError:
+    return DinkyResponseError(
+        _message(config, call, f"{what}; is this a Dinky, or a proxy before it? {_quote(config, body)}")
+    )
+
+
+def _message(config: DinkyConfig, call: ApiCall[Any], what: str) -> str:
+    return f"connection '{config.name}' ({config.base_url}): {call.what}: {what}"
+
+
+def _quote(config: DinkyConfig, body: bytes) -> str:
+    # Masked before it is cut: half a secret would no longer look like one.
+    text = config.redact(body[:4_000].decode("utf-8", "replace"))
+    return repr(" ".join(text.split())[:200])
+
+
+def _said(config: DinkyConfig, envelope: Any) -> str:
+    msg = envelope.get("msg") if isinstance(envelope, dict) else None
+    return config.redact(str(msg)) if msg else ""
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _code(body: Any) -> int | None:
+    try:
+        return int(body["code"])
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job that an Airflow task follows: who it is, where to look at it, why it failed, how to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Optional
+
+from airflow_provider_dinky.client.status import JobStatus
+
+if TYPE_CHECKING:
+    from airflow_provider_dinky.client.calls import ApiCall
+    from airflow_provider_dinky.client.config import DinkyConfig
+    from airflow_provider_dinky.hooks.dinky import DinkyHook
+
+KILL_PATIENCE = 3.0
+"""Seconds for the one request that stops a job when its task is killed."""
+
+CancelOnKill = Optional[Literal["cancel", "savepoint"]]  # noqa: UP045
+
+
+@dataclass(frozen=True)
+class FollowedJob:
+    """A job instance that a task follows; JSON-able, to survive a deferral.
+
+    :param started: this Airflow task run started it; only then may it be stopped with the task.
+    """
+
+    dinky_task_id: int | None
+    job_instance_id: int
+    job_id: str | None = None
+    job_manager_address: str | None = None
+    started: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> FollowedJob:
+        """The job out of :meth:`to_dict`; fields of another version of the provider are ignored."""
+        return cls(**{name: value for name, value in fields.items() if name in cls.__dataclass_fields__})
+
+    def __str__(self) -> str:
+        of = f" of Dinky task {self.dinky_task_id}" if self.dinky_task_id is not None else ""
+        return f"job instance {self.job_instance_id}{of}"
+
+
+def dinky_url(base_url: str, job_instance_id: int) -> str:
+    """Dinky's page of a job instance."""
+    return f"{base_url}/#/devops/job-detail?id={job_instance_id}"
+
+
+def flink_url(job_manager_address: str | None, job_id: str | None) -> str | None:
+    """Flink's page of a job, or None while its place is not known."""
+    if not job_manager_address or not job_id:
+        return None
+    return f"http://{job_manager_address}/#/job/{job_id}/overview"
+
+
+def describe_failure(hook: DinkyHook, job: FollowedJob, status: JobStatus, noted: str | None = None) -> str:
+    """Why a job is not where it was awaited: first line what and why, then where to look.
+
+    :param status: its last state.
+    :param noted: what Dinky itself noted as the error.
+    """
+    if status == JobStatus.UNKNOWN:
+        reason = "Dinky lost sight of the job, which may still be running: check its Flink cluster"
+        reason += f" ({hook.config.redact(noted)})" if noted else ""
+    elif status == JobStatus.CANCELED:
+        reason = "it was cancelled, by somebody or by Flink"
+    else:
+        reason = (
+            hook.get_failure_reason(job.job_instance_id, job.job_id, job.job_manager_address)
+            or (hook.config.redact(noted) if noted else None)
+            or _nobody_tells(hook)
+        )
+    lines = [f"{job} is {status}: {reason}", f"Dinky: {dinky_url(hook.config.base_url, job.job_instance_id)}"]
+    flink = flink_url(job.job_manager_address, job.job_id)
+    if flink:
+        lines.append(f"Flink: {flink}")
+    text = "\n".join(lines)
+    return text[0].upper() + text[1:]
+
+
+def _nobody_tells(hook: DinkyHook) -> str:
+    if hook.config.has_credentials:
+        return "neither Dinky nor Flink tells the reason"
+    return (
+        f"reason not available: sign in to Dinky, or allow Flink REST, in connection '{hook.dinky_conn_id}'"
+    )
+
+
+def stop_steps(
+    job: FollowedJob, how: Literal["cancel", "savepoint"], *, via_api: bool
+) -> Generator[ApiCall[Any], Any, str]:
+    """The calls that stop a job we started, if it is still its task's newest; returns what was done, for the log.
+
+    Dinky stops whatever is the task's newest job, so without the look just before, somebody else's would die.
+    """
+    from airflow_provider_dinky.client import calls
+
+    if job.dinky_task_id is None or not job.started:
+        return f"{job} was not started by this task and is left alone"
+    newest = yield calls.get_latest_job_instance(job.dinky_task_id)
+    if newest is None or newest.id != job.job_instance_id:
+        return (
+            f"{job} was not stopped: the newest one of its Dinky task is "
+            f"{newest.id if newest else 'none'}, and Dinky stops only that"
+        )
+    if newest.status.is_final:
+        return f"{job} has already ended: {newest.status}"
+    if how == "savepoint":
+        yield calls.trigger_savepoint(job.dinky_task_id, "stop", via_api=via_api)
+        return f"Dinky was asked to stop {job} with a savepoint"
+    yield calls.cancel_task(job.dinky_task_id, via_api=via_api)
+    return f"Dinky was asked to cancel {job}"
+
+
+def hasty(config: DinkyConfig) -> DinkyConfig:
+    """The connection with the short time-outs that a task being killed has left."""
+    return replace(
+        config,
+        connect_timeout=min(KILL_PATIENCE, config.connect_timeout),
+        read_timeout=KILL_PATIENCE,
+        savepoint_timeout=KILL_PATIENCE,
+    )

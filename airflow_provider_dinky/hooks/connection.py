@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an Airflow connection to a :class:`DinkyConfig`: the one place that reads connection fields."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn, Protocol
+from urllib.parse import urlsplit
+
+from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.client.errors import DinkyConfigError
+from airflow_provider_dinky.get_provider_info import DEFAULT_PORT, EXTRA_FIELDS
+
+log = logging.getLogger(__name__)
+
+_TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+_LONGEST_WAIT = 24 * 3600.0
+
+
+class ConnectionLike(Protocol):
+    """What is read of an Airflow connection, of any Airflow version."""
+
+    conn_id: Any
+    host: Any
+    port: Any
+    schema: Any
+    login: Any
+    password: Any
+    extra: Any
+
+
+def read_connection(connection: ConnectionLike) -> DinkyConfig:
+    """The settings of an Airflow connection, checked.
+
+    :raises DinkyConfigError: naming the connection and the field that cannot be used.
+    """
+    return _Reader(connection).config()
+
+
+class _Reader:
+    def __init__(self, connection: ConnectionLike) -> None:
+        self._connection = connection
+        self._name = str(connection.conn_id)
+        self._extra = self._parsed_extra()
+
+    def config(self) -> DinkyConfig:
+        login, password = _clean(self._connection.login), _clean(self._connection.password)
+        if login and not password:
+            self._fail("password", "is empty, but a user is given; for anonymous use leave both empty")
+        return DinkyConfig(
+            base_url=self._base_url(),
+            name=self._name,
+            username=login,
+            password=password if login else None,
+            token=None if login else password,
+            tenant_id=self._tenant_id(),
+            verify=self._flag("verify", True),
+            ca_bundle=self._ca_bundle(),
+            connect_timeout=self._seconds("connect_timeout", 5.0),
+            read_timeout=self._seconds("read_timeout", 60.0),
+            submit_timeout=self._seconds("submit_timeout", 300.0),
+            savepoint_timeout=self._seconds("savepoint_timeout", 600.0),
+            allow_flink_rest=self._flag("allow_flink_rest", False),
+            trust_env=self._flag("trust_env", True),
+        )
+
+    def _base_url(self) -> str:
+        host = _clean(self._connection.host)
+        if not host:
+            self._fail("host", "is empty; put Dinky's host name there")
+        pasted = urlsplit(host if "://" in host else f"//{host}")
+        scheme = (_clean(self._connection.schema) or pasted.scheme or "http").lower()
+        if scheme not in ("http", "https"):
+            self._fail("schema", f"must be http or https, not {scheme!r}")
+        if pasted.scheme and pasted.scheme.lower() != scheme:
+            self._fail("schema", f"says {scheme}, but host says {pasted.scheme}")
+        if pasted.username or pasted.password:
+            self._fail("host", "holds a user or password; put them into their own fields")
+        if not pasted.hostname or any(c.isspace() for c in host):
+            self._fail("host", "is not a host name")
+        name = f"[{pasted.hostname}]" if ":" in pasted.hostname else pasted.hostname
+        return f"{scheme}://{name}:{self._port(pasted.netloc)}{pasted.path.rstrip('/')}"
+
+    def _port(self, pasted: str) -> int:
+        given = self._connection.port
+        if given in (None, ""):
+            tail = pasted.rpartition("]")[2].rpartition(":")
+            given = tail[2] if tail[1] else DEFAULT_PORT
+        try:
+            port = int(given)
+        except (TypeError, ValueError):
+            port = 0
+        if not 0 < port < 65_536:
+            self._fail("port", f"must be a port number, not {given!r}")
+        return port
+
+    def _parsed_extra(self) -> Mapping[str, Any]:
+        text = self._connection.extra
+        if not text:
+            return {}
+        try:
+            extra = json.loads(text) if isinstance(text, str) else text
+        except ValueError:
+            extra = None
+        if not isinstance(extra, Mapping):
+            self._fail("extra", "must be a JSON object")
+        unknown = sorted(str(key) for key in extra if key not in EXTRA_FIELDS and key != "__extra__")
+        if unknown:
+            log.warning(
+                "Connection '%s': extra has unknown fields %s; known are %s",
+                self._name,
+                ", ".join(unknown),
+                ", ".join(EXTRA_FIELDS),
+            )
+        return extra
+
+    def _tenant_id(self) -> int:
+        value = self._given("tenant_id", 1)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = 0
+        if isinstance(value, bool) or number < 1 or number != int(number):
+            self._fail("tenant_id", f"must be a whole number from 1, not {value!r}")
+        return int(number)
+
+    def _seconds(self, field: str, default: float) -> float:
+        value = self._given(field, default)
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = 0
+        if isinstance(value, bool) or not 0 < seconds <= _LONGEST_WAIT:
+            self._fail(field, f"must be a number of seconds above 0 and up to a day, not {value!r}")
+        return seconds
+
+    def _flag(self, field: str, default: bool) -> bool:
+        value = self._given(field, default)
+        spelled = str(value).strip().lower()
+        if spelled not in _TRUE | _FALSE:
+            self._fail(field, f"must be true or false, not {value!r}")
+        return spelled in _TRUE
+
+    def _ca_bundle(self) -> str | None:
+        path = _clean(self._given("ca_bundle", None))
+        if path and not os.access(path, os.R_OK):
+            self._fail("ca_bundle", f"is no readable file on this machine: {path!r}")
+        return path
+
+    def _given(self, field: str, default: Any) -> Any:
+        value = self._extra.get(field)
+        return default if value is None or value == "" else value
+
+    def _fail(self, field: str, problem: str) -> NoReturn:
+        raise DinkyConfigError(f"connection '{self._name}': field '{field}' {problem}")
+
+
+def _clean(value: Any) -> str | None:
+    text = "" if value is None else str(value).strip()
+    return text or None

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hook: an Airflow connection, and the verbs a DAG author calls."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow_provider_dinky._compat import BaseHook, connection_form_widgets
+from airflow_provider_dinky.client import calls
+from airflow_provider_dinky.client.errors import DinkyConfigError, DinkyError, DinkyRefusedError
+from airflow_provider_dinky.client.java import root_cause
+from airflow_provider_dinky.get_provider_info import (
+    CONNECTION_TYPE,
+    DEFAULT_CONNECTION,
+    EXTRA_FIELDS,
+    HIDDEN_FIELDS,
+    PLACEHOLDERS,
+    RELABELING,
+)
+from airflow_provider_dinky.hooks.connection import read_connection
+
+if TYPE_CHECKING:
+    from airflow_provider_dinky.client.blocking import DinkyClient
+    from airflow_provider_dinky.client.config import DinkyConfig
+    from airflow_provider_dinky.client.models import (
+        ExplainedStatement,
+        JobInstance,
+        Lineage,
+        Savepoint,
+        SavepointResult,
+        SubmitResult,
+    )
+
+
+class DinkyHook(BaseHook):
+    """Talks to the Dinky of an Airflow connection.
+
+    Every method raises :class:`~airflow_provider_dinky.client.errors.DinkyError`, of the kind that says what
+    happened. Reads wait out short outages; what starts or stops a job is never sent twice. Use it in a ``with``
+    statement, or call :meth:`close`, to close its connections at once.
+
+    :param dinky_conn_id: the Airflow connection. Without credentials in it Dinky is used anonymously.
+    """
+
+    conn_name_attr = "dinky_conn_id"
+    default_conn_name = DEFAULT_CONNECTION
+    conn_type = CONNECTION_TYPE
+    hook_name = "Dinky"
+
+    _savepoint_types: ClassVar[tuple[str, ...]] = ("trigger", "stop", "cancel")
+
+    def __init__(self, dinky_conn_id: str = DEFAULT_CONNECTION) -> None:
+        super().__init__()
+        self.dinky_conn_id = dinky_conn_id
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Extra fields of the connection form, for Airflow up to 3.1."""
+        return connection_form_widgets(EXTRA_FIELDS)
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Labels and placeholders of the standard fields, for Airflow up to 3.1."""
+        return {"hidden_fields": HIDDEN_FIELDS, "relabeling": RELABELING, "placeholders": PLACEHOLDERS}
+
+    @cached_property
+    def config(self) -> DinkyConfig:
+        """The connection's settings, checked."""
+        return read_connection(self.get_connection(self.dinky_conn_id))
+
+    @cached_property
+    def client(self) -> DinkyClient:
+        """The client that all methods share; its connections are kept alive."""
+        from airflow_provider_dinky.client.blocking import DinkyClient
+
+        return DinkyClient(self.config)
+
+    def get_conn(self) -> DinkyClient:
+        """The client, to send calls that have no method here."""
+        return self.client
+
+    def close(self) -> None:
+        """Close the connections."""
+        if "client" in self.__dict__:
+            self.client.close()
+
+    def __enter__(self) -> DinkyHook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get_version(self) -> str:
+        """Dinky's version."""
+        return self.client.send(calls.version())
+
+    def submit_task(
+        self,
+        dinky_task_id: int,
+        savepoint_path: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        run_key: str | None = None,
+    ) -> SubmitResult:
+        """Start a job of a task. If the task has a running job, this starts a second one beside it.
+
+        The submit is sent once. If its answer is lost, the job is looked for as long as a submit may take.
+
+        :param dinky_task_id: Dinky's id of the task.
+        :param savepoint_path: savepoint to resume from; None for a start without state.
+        :param variables: values for ``${name}`` in the task's SQL.
+        :param run_key: mark that Dinky's history keeps, to recognise the submit; made up if not given.
+        :raises DinkyRefusedError: no job was started, and why.
+        :raises AmbiguousSubmitError: a job may have been started, and where to look.
+        """
+        from airflow_provider_dinky.submission import Submission, submit_once
+
+        task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+        newest = self.get_latest_job_instance(task_id)
+        return submit_once(
+            self.client,
+            Submission(
+                task_id,
+                run_key or f"hook/{uuid.uuid4()}",
+                savepoint_path,
+                variables or {},
+                baseline=newest.id if newest else 0,
+            ),
+        )
+
+    def restart_task(self, dinky_task_id: int, savepoint_path: str | None = None) -> SubmitResult:
+        """Dinky's own restart. Without a path: savepoint, cancel, start from it; with one: cancel, start from that.
+
+        Dinky drops the variables of the running job, and if the new start fails, the job stays down.
+        ``RestartTaskOperator`` guards against both.
+
+        :raises DinkyError: with ``outcome_unknown`` if the restart may be under way.
+        """
+        task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+        return self.client.send(
+            calls.restart_task(task_id, savepoint_path, via_api=self.config.has_credentials)
+        )
+
+    def cancel_task(self, dinky_task_id: int, with_savepoint: bool = False, force: bool = True) -> str | None:
+        """Stop the newest job of a task; nothing happens if it has ended.
+
+        :param with_savepoint: stop with a savepoint (which ends the job as FINISHED) instead of cancelling.
+        :param force: cancel even if Dinky has lost the job's cluster.
+        :return: path of the savepoint, or None without one.
+        """
+        task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+        if with_savepoint:
+            return self.trigger_savepoint(task_id, "stop").path
+        self.client.send(calls.cancel_task(task_id, force=force, via_api=self.config.has_credentials))
+        return None
+
+    def trigger_savepoint(
+        self, dinky_task_id: int, savepoint_type: Literal["trigger", "stop", "cancel"] = "trigger"
+    ) -> SavepointResult:
+        """Take a savepoint of the task's running job.
+
+        :param savepoint_type: ``trigger`` lets the job run on; ``stop`` and ``cancel`` end it with the savepoint.
+        :raises DinkyRefusedError: no savepoint was taken, and why.
+        """
+        task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+        if savepoint_type not in self._savepoint_types:
+            raise DinkyConfigError(
+                f"connection '{self.dinky_conn_id}': savepoint_type must be one of "
+                f"{', '.join(self._savepoint_types)}, not {savepoint_type!r}"
+            )
+        call = calls.trigger_savepoint(task_id, savepoint_type, via_api=self.config.has_credentials)
+        result = self.client.send(call)
+        if not result.path:
+            reason = self.config.redact(result.error or result.exception_msg or "Dinky names no path")
+            raise DinkyRefusedError(
+                f"connection '{self.dinky_conn_id}' ({self.config.base_url}): {call.what}: {reason}",
+                code=0,
+                reason=reason,
+            )
+        return result
+
+    def get_job_instance(self, job_instance_id: int) -> JobInstance:
+        """One run of a task.
+
+        :raises DinkyNotFoundError: Dinky does not know it.
+        """
+        return self.client.send(
+            calls.get_job_instance(checked_id(job_instance_id, "job_instance_id", self.dinky_conn_id))
+        )
+
+    def get_latest_job_instance(self, dinky_task_id: int) -> JobInstance | None:
+        """The newest run of a task; None if it never ran, or is plain SQL.
+
+        :raises DinkyNotFoundError: Dinky does not know the task.
+        """
+        return self.client.send(
+            calls.get_latest_job_instance(checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id))
+        )
+
+    def refresh_job_instance(self, job_instance_id: int) -> JobInstance:
+        """The run after Dinky has asked Flink anew; without credentials as Dinky last saw it."""
+        if not self.config.has_credentials:
+            return self.get_job_instance(job_instance_id)
+        return self.client.send(calls.refresh_job_info_detail(job_instance_id)).instance
+
+    def list_savepoints(self, dinky_task_id: int) -> Sequence[Savepoint]:
+        """The savepoints Dinky remembers of a task, newest first; needs credentials."""
+        return self.client.send(
+            calls.list_savepoints(checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id))
+        )
+
+    def get_failure_reason(
+        self, job_instance_id: int, job_id: str | None = None, job_manager_address: str | None = None
+    ) -> str | None:
+        """Why a job failed: Flink's root cause, secrets masked. Best effort: never raises for want of an answer.
+
+        Dinky tells it to signed-in users only. Without credentials Flink's REST API is asked, for 3 seconds, if the
+        connection allows that (``allow_flink_rest``) and both Flink ids are given.
+
+        :param job_instance_id: Dinky's id of the run.
+        :param job_id: Flink's id of the job.
+        :param job_manager_address: ``host:port`` of the job manager, which the answer of the submit names.
+        :return: the reason, or None if nobody tells.
+        """
+        trace = self._failure_trace(job_instance_id, job_id, job_manager_address)
+        if trace:
+            trace = self.config.redact(trace)
+            self.log.debug("Whole trace of job instance %s:\n%s", job_instance_id, trace)
+        return root_cause(trace)
+
+    def _failure_trace(self, job_instance_id: int, job_id: str | None, address: str | None) -> str | None:
+        from airflow_provider_dinky.client.blocking import DinkyClient
+        from airflow_provider_dinky.client.flink import flink_config, job_exceptions
+        from airflow_provider_dinky.client.models import failure_trace
+        from airflow_provider_dinky.client.retry import NO_RETRY
+
+        try:
+            if self.config.has_credentials:
+                for ask in (calls.get_job_info_detail, calls.refresh_job_info_detail):
+                    detail = self.client.send(ask(job_instance_id))
+                    if detail.failure_trace:
+                        return detail.failure_trace
+                job_id = job_id or detail.instance.job_id
+                address = address or (detail.history.job_manager_address if detail.history else None)
+            if self.config.allow_flink_rest and job_id and address:
+                with DinkyClient(flink_config(self.config, address), NO_RETRY) as flink:
+                    return failure_trace(flink.send(job_exceptions(job_id)))
+        except DinkyError as error:
+            self.log.debug("Nobody tells why job instance %s failed: %s", job_instance_id, error)
+        return None
+
+    def export_sql(self, dinky_task_id: int) -> str:
+        """The task's SQL as Dinky would run it. It may hold secrets."""
+        return self.client.send(
+            calls.export_sql(checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id))
+        )
+
+    def explain_sql(
+        self, dinky_task_id: int, statement: str | None = None, **settings: Any
+    ) -> Sequence[ExplainedStatement]:
+        """Dinky's check of SQL, statement by statement; ``error`` is None where it is fine.
+
+        :param dinky_task_id: the task whose settings apply.
+        :param statement: the SQL; None for the task's own.
+        :param settings: Dinky's task fields to override, in its spelling (``type``, ``clusterId``, ``fragment`` ...).
+        """
+        task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+        body: dict[str, Any] = {
+            "id": task_id,
+            "dialect": "FlinkSql",
+            "type": "local",
+            "fragment": True,
+            "statementSet": True,
+        }
+        if self.config.has_credentials:
+            task = self.client.send(calls.get_task(task_id))
+            body |= {
+                "dialect": task.dialect,
+                "type": task.type,
+                "clusterId": task.cluster_id,
+                "fragment": task.fragment,
+                "statementSet": task.statement_set,
+                "parallelism": task.parallelism,
+                "statement": task.statement,
+            }
+        if statement is not None:
+            body["statement"] = statement
+        elif not body.get("statement"):
+            body["statement"] = self.export_sql(task_id)
+        return self.client.send(calls.explain_sql({**body, **settings}))
+
+    def get_task_lineage(self, dinky_task_id: int) -> Lineage | None:
+        """Tables the task reads and writes; None where Dinky cannot tell."""
+        return self.client.send(
+            calls.get_task_lineage(checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id))
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """What the connection page's Test button shows: version and sign-in, or what to change."""
+        from airflow_provider_dinky.client.blocking import DinkyClient
+        from airflow_provider_dinky.client.retry import NO_RETRY
+
+        try:
+            config = replace(self.config, read_timeout=min(self.config.read_timeout, 15.0))
+            with DinkyClient(config, NO_RETRY) as client:
+                version = client.send(calls.version())
+                if not config.has_credentials:
+                    return True, f"Dinky {version} at {config.base_url}, used anonymously"
+                client.send(calls.list_latest_job_instances(limit=1))
+                who = f"as '{config.username}'" if config.username else "with a token"
+                return (
+                    True,
+                    f"Dinky {version} at {config.base_url}, signed in {who}, tenant {config.tenant_id}",
+                )
+        except DinkyError as error:
+            return False, str(error)
+
+
+def checked_id(value: Any, field: str, conn_id: str) -> int:
+    """A Dinky id out of a parameter, which a template may have rendered to text.
+
+    :raises DinkyConfigError: it is no positive whole number; nothing was sent.
+    """
+    text = str(value).strip()
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
+        raise DinkyConfigError(
+            f"connection '{conn_id}': {field} must be a positive whole number, Dinky's id of it, not {value!r}"
+        )
+    return int(text)

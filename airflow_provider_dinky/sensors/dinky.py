@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sensor that waits for a job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider_dinky._compat import (
+    BaseOperatorLink,
+    BaseSensorOperator,
+    Context,
+    default_deferrable,
+)
+from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError, as_airflow_errors
+from airflow_provider_dinky.followed import FollowedJob, describe_failure, dinky_url
+from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
+from airflow_provider_dinky.job import Outcome, WaitFor, Watch, outcome
+from airflow_provider_dinky.links.dinky import DinkyJobLink
+from airflow_provider_dinky.parameters import choice, seconds
+
+if TYPE_CHECKING:
+    from airflow_provider_dinky.client.models import JobInstance
+    from airflow_provider_dinky.client.status import JobStatus
+    from airflow_provider_dinky.hooks.dinky import DinkyHook
+
+
+class JobStatusSensor(BaseSensorOperator):
+    """Waits until a job is done or up; a job that failed fails the sensor, and says why.
+
+    Either ``job_instance_id`` names the job, or ``dinky_task_id`` with ``newer_than_job_instance_id``: then the first
+    job of the task newer than that one is waited for, so that yesterday's FINISHED is never taken for today's.
+
+    :param job_instance_id: Dinky's id of the run, for instance what SubmitTaskOperator returns. Templated.
+    :param dinky_task_id: Dinky's id of the task, instead. Templated.
+    :param newer_than_job_instance_id: with ``dinky_task_id``: the newest run that is not meant; 0 for any. Templated.
+    :param wait_for: ``finished`` or ``running``.
+    :param dinky_conn_id: the Airflow connection. Templated.
+    :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
+    :param unknown_timeout: seconds a job may be UNKNOWN (Dinky has lost sight of it) before the sensor fails. In
+        reschedule mode nothing is remembered between two pokes, and the sensor's ``timeout`` counts instead.
+    :param poke_interval: seconds between two looks at the job.
+
+    Returns the job instance id (XCom).
+    """
+
+    template_fields: Sequence[str] = (
+        "job_instance_id",
+        "dinky_task_id",
+        "newer_than_job_instance_id",
+        "dinky_conn_id",
+    )
+    operator_extra_links: Sequence[BaseOperatorLink] = (DinkyJobLink(),)
+    ui_color = "#e3f0fb"
+
+    def __init__(
+        self,
+        *,
+        job_instance_id: int | str | None = None,
+        dinky_task_id: int | str | None = None,
+        newer_than_job_instance_id: int | str | None = None,
+        wait_for: str = "finished",
+        dinky_conn_id: str = DEFAULT_CONNECTION,
+        deferrable: bool | None = None,
+        unknown_timeout: float = 600.0,
+        poke_interval: float | timedelta = 10.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        if (job_instance_id is None) == (dinky_task_id is None):
+            raise ValueError("give either job_instance_id or dinky_task_id")
+        if dinky_task_id is not None and newer_than_job_instance_id is None:
+            raise ValueError(
+                "dinky_task_id needs newer_than_job_instance_id, or an old job may be taken for the awaited one; "
+                "0 takes any"
+            )
+        self.job_instance_id = job_instance_id
+        self.dinky_task_id = dinky_task_id
+        self.newer_than_job_instance_id = newer_than_job_instance_id
+        self.wait_for = str(choice("wait_for", wait_for, ("running", "finished")))
+        self.dinky_conn_id = dinky_conn_id
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.unknown_timeout = seconds("unknown_timeout", unknown_timeout)
+        self._watch = Watch(WaitFor(self.wait_for), self.unknown_timeout)
+        self._seen: JobInstance | None = None
+
+    @cached_property
+    def hook(self) -> DinkyHook:
+        """The hook of the connection."""
+        from airflow_provider_dinky.hooks.dinky import DinkyHook
+
+        return DinkyHook(self.dinky_conn_id)
+
+    def execute(self, context: Context) -> int:
+        """Look once; then wait in the triggerer, or poke."""
+        if not self.deferrable:
+            super().execute(context)
+        elif not self.poke(context):
+            self._defer()
+        assert self._seen is not None
+        return self._seen.id
+
+    def poke(self, context: Context) -> bool:
+        """One look at the job.
+
+        :raises JobFailedError: it will not get there any more, and why.
+        """
+        with as_airflow_errors(), self.hook:
+            instance = self._find()
+            if instance is None:
+                self.log.info("%s is not there yet", self._awaited())
+                return False
+            if self._seen is None:
+                self._publish(context, instance)
+            verdict = self._watch.observe(instance.status, time.monotonic())
+            if verdict.refresh and self.hook.config.has_credentials:
+                instance = self.hook.refresh_job_instance(instance.id)
+                verdict = self._watch.observe(instance.status, time.monotonic())
+            if verdict.changed:
+                self.log.info("%s is %s", self._awaited(), instance.status)
+            self._seen = instance
+            if verdict.outcome is Outcome.FAILED:
+                raise self._failure(_followed(instance), instance.status, instance.error)
+            return verdict.outcome is Outcome.DONE
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> int:
+        """Go on after the trigger has seen the job where it was awaited, or given up."""
+        from airflow_provider_dinky.client.status import JobStatus
+
+        if event.get("kind") != "state":
+            raise DinkyTaskError(
+                f"connection '{self.dinky_conn_id}': {self._awaited()} could not be followed: {event.get('error')}"
+            )
+        status = JobStatus(event.get("status"))
+        job = FollowedJob(None, int(event["job_instance_id"]), event.get("job_id"))
+        self.log.info("%s is %s", self._awaited(), status)
+        result = outcome(status, WaitFor(self.wait_for))
+        if result is Outcome.WAIT:
+            self._defer()
+        if result is not Outcome.DONE:
+            with as_airflow_errors(), self.hook:
+                raise self._failure(job, status, event.get("error"))
+        return job.job_instance_id
+
+    def _find(self) -> JobInstance | None:
+        from airflow_provider_dinky.hooks.dinky import checked_id
+
+        if self._seen is not None:
+            return self.hook.get_job_instance(self._seen.id)
+        if self.dinky_task_id is None:
+            return self.hook.get_job_instance(
+                checked_id(self.job_instance_id, "job_instance_id", self.dinky_conn_id)
+            )
+        newest = self.hook.get_latest_job_instance(
+            checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+        )
+        return newest if newest is not None and newest.id > self._newer_than() else None
+
+    def _newer_than(self) -> int:
+        from airflow_provider_dinky.hooks.dinky import checked_id
+
+        given = self.newer_than_job_instance_id
+        # A task that never ran has no newest run: None, of the task that looked it up, or 0.
+        if given is None or str(given).strip() in ("", "0", "None"):
+            return 0
+        return checked_id(given, "newer_than_job_instance_id", self.dinky_conn_id)
+
+    def _defer(self) -> NoReturn:
+        from airflow_provider_dinky.hooks.dinky import checked_id
+        from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
+
+        by_task = self.dinky_task_id is not None and self._seen is None
+        self.defer(
+            trigger=JobStatusTrigger(
+                None
+                if by_task
+                else self._seen.id
+                if self._seen
+                else checked_id(self.job_instance_id, "job_instance_id", self.dinky_conn_id),
+                dinky_task_id=checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+                if by_task
+                else None,
+                newer_than_job_instance_id=self._newer_than() if by_task else None,
+                dinky_conn_id=self.dinky_conn_id,
+                wait_for=self.wait_for,
+                poll_interval=self.poke_interval,
+                unknown_timeout=self.unknown_timeout,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout),
+        )
+
+    def _publish(self, context: Context, instance: JobInstance) -> None:
+        url = dinky_url(self.hook.config.base_url, instance.id)
+        self.log.info("Waiting for %s of job instance %s: %s", self.wait_for, instance.id, url)
+        ti: Any = context["ti"]
+        ti.xcom_push(key=DinkyJobLink.xcom_key, value=url)
+
+    def _failure(self, job: FollowedJob, status: JobStatus, noted: str | None) -> JobFailedError:
+        return JobFailedError(describe_failure(self.hook, job, status, noted))
+
+    def _awaited(self) -> str:
+        if self._seen is not None:
+            return f"Job instance {self._seen.id}"
+        if self.dinky_task_id is None:
+            return f"Job instance {self.job_instance_id}"
+        return f"A job of Dinky task {self.dinky_task_id} newer than instance {self._newer_than()}"
+
+
+def _followed(instance: JobInstance) -> FollowedJob:
+    return FollowedJob(instance.dinky_task_id, instance.id, instance.job_id)
