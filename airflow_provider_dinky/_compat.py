@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
+    AirflowNotFoundException,
     AirflowSkipException,
     BaseHook,
     BaseOperator,
@@ -23,6 +24,7 @@ except ImportError:  # Airflow 2.11
 
 __all__ = [
     "AirflowException",
+    "AirflowNotFoundException",
     "AirflowSkipException",
     "BaseHook",
     "BaseOperator",

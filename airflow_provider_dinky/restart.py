@@ -20,6 +20,7 @@ from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import AmbiguousSubmitError, DinkyError
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError
+from airflow_provider_dinky.savepoints import newest_savepoint, take_savepoint
 from airflow_provider_dinky.submission import Submission, submit_once
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Restart:
         return self.hook.config.has_credentials and not variables and not self.savepoint_path
 
     def _restart_in_steps(self, old: JobInstance, variables: Mapping[str, Any]) -> SubmitResult:
-        taken = self.hook.trigger_savepoint(self.dinky_task_id, "stop").path
+        taken = self._stop_with_savepoint(old)
         log.info("Job instance %s is stopping; its savepoint is %s", old.id, taken)
         ended = self._wait_for_end(old)
         if not ended.status.is_final:
@@ -112,8 +113,25 @@ class Restart:
             )
         return self._submit_or_go_back(self.savepoint_path or taken, variables, ended, back_to=taken)
 
+    def _stop_with_savepoint(self, old: JobInstance) -> str:
+        try:
+            return take_savepoint(self.hook, self.dinky_task_id, "stop", sleep=self.sleep)
+        except DinkyError as error:
+            if not error.outcome_unknown:
+                raise
+            now = self._wait_for_end(old)
+            stands = (
+                f"has ended ({now.status}), so the task is DOWN. Find its savepoint in Dinky, and resume from it "
+                "with SubmitTaskOperator(savepoint_path=...)"
+                if now.status.is_final
+                else f"is {now.status}; the savepoint may still be under way, so none was asked for again"
+            )
+            raise DinkyTaskError(
+                f"{error}\nNo new job was started. Job instance {old.id} {stands}"
+            ) from error
+
     def _restart_by_endpoint(self, old: JobInstance, variables: Mapping[str, Any]) -> SubmitResult:
-        known = self._newest_savepoint()
+        known = newest_savepoint(self.hook, self.dinky_task_id)
         try:
             return self.hook.restart_task(self.dinky_task_id, self.savepoint_path)
         except DinkyError as error:
@@ -128,7 +146,7 @@ class Restart:
                 raise DinkyTaskError(
                     f"{error}\nJob instance {old.id} is {ended.status}: no new job was started"
                 ) from error
-            taken = self._newest_savepoint()
+            taken = newest_savepoint(self.hook, self.dinky_task_id)
             return self._go_back(error, variables, ended, None if taken == known else taken)
 
     def _submit_or_go_back(
@@ -201,12 +219,6 @@ class Restart:
             if time.monotonic() >= deadline:
                 return None
             self.sleep(2.0)
-
-    def _newest_savepoint(self) -> str | None:
-        if not self.hook.config.has_credentials:
-            return None
-        savepoints = self.hook.list_savepoints(self.dinky_task_id)
-        return savepoints[0].path if savepoints else None
 
 
 def _as_result(instance: JobInstance) -> SubmitResult:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any
 
 from airflow_provider_dinky.client import calls
@@ -69,6 +70,7 @@ def submit_once(
             raise
         log.warning("The answer of the submit was lost; looking for its job. %s", error)
         deadline = clock() + client.config.submit_timeout
+        pauses = _pauses()
         while True:
             try:
                 found = find_submitted(client, submission)
@@ -79,7 +81,7 @@ def submit_once(
                 return found
             if clock() >= deadline:
                 raise _ambiguous(client, submission, error) from error
-            sleep(2.0)
+            sleep(next(pauses))
 
 
 def await_submitted(
@@ -94,6 +96,7 @@ def await_submitted(
     :return: None if nothing was submitted with that mark, or the submit failed.
     """
     deadline = clock() + client.config.submit_timeout
+    pauses = _pauses()
     while True:
         entry = find_by_key(client, submission.dinky_task_id, submission.run_key)
         if entry is None or entry.status in FAILED:
@@ -108,7 +111,7 @@ def await_submitted(
                 f"{entry.id}) still says that it is on its way. It was not submitted again; look into Dinky"
             )
         log.info("A submit of an earlier try is still on its way in Dinky (history id %s)", entry.id)
-        sleep(2.0)
+        sleep(next(pauses))
 
 
 def find_submitted(client: DinkyClient, submission: Submission) -> SubmitResult | None:
@@ -150,6 +153,11 @@ def instance_of(client: DinkyClient, entry: HistoryEntry) -> JobInstance | None:
         return None
     earlier = client.send(calls.list_job_instances_of_task(entry.dinky_task_id))
     return next((instance for instance in earlier if instance.job_id == entry.job_id), None)
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between two looks for a job: soon at first, since most are there at once, then every 5."""
+    return chain((0.1, 0.25, 0.5, 1.0, 2.0), repeat(5.0))
 
 
 def _find_by_key(client: DinkyClient, submission: Submission) -> SubmitResult | None:

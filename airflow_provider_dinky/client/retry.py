@@ -38,6 +38,8 @@ class RetryFor:
 
 
 NO_RETRY = RetryFor(connection=0, sign_in=0, tenant=0)
+HASTY = RetryFor(connection=0, sign_in=3, tenant=3)
+"""For a task that is being killed: what comes before any effect is still tried again, but shortly."""
 
 
 class RetryPolicy(TypedDict):

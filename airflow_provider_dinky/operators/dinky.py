@@ -267,16 +267,29 @@ class CancelTaskOperator(BaseOperator):
                 was = f"job instance {newest.id} is {newest.status}" if newest else "it never ran"
                 self.log.info("Dinky task %s has no job to stop: %s", task_id, was)
                 return None
-            path = self.hook.cancel_task(task_id, self.with_savepoint, self.force)
-            self.log.info(
-                "Dinky was asked to stop job instance %s%s",
-                newest.id,
-                f"; its savepoint is {path}" if path else "",
-            )
+            path = self._stop(task_id, newest)
         if path:
             ti: Any = context["ti"]
             ti.xcom_push(key="savepoint_path", value=path)
         return path
+
+    def _stop(self, task_id: int, newest: JobInstance) -> str | None:
+        from airflow_provider_dinky.client.errors import DinkyError
+        from airflow_provider_dinky.savepoints import take_savepoint
+
+        if self.with_savepoint:
+            path = take_savepoint(self.hook, task_id, "stop")
+            self.log.info("Dinky stops job instance %s; its savepoint is %s", newest.id, path)
+            return path
+        try:
+            self.hook.cancel_task(task_id, force=self.force)
+        except DinkyError as error:
+            if not error.outcome_unknown:
+                raise
+            now = self.hook.refresh_job_instance(newest.id)
+            raise DinkyTaskError(f"{error}\nJob instance {newest.id} is {now.status} now") from error
+        self.log.info("Dinky was asked to cancel job instance %s", newest.id)
+        return None
 
 
 class SavepointTaskOperator(BaseOperator):
@@ -315,11 +328,11 @@ class SavepointTaskOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Take the savepoint."""
         from airflow_provider_dinky.hooks.dinky import checked_id
+        from airflow_provider_dinky.savepoints import take_savepoint
 
         with as_airflow_errors(), self.hook:
             task_id = checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
-            path = self.hook.trigger_savepoint(task_id, self.savepoint_type).path
-        assert path is not None
+            path = take_savepoint(self.hook, task_id, self.savepoint_type)
         self.log.info("Savepoint of Dinky task %s: %s", task_id, path)
         ti: Any = context["ti"]
         ti.xcom_push(key="savepoint_path", value=path)

@@ -169,7 +169,7 @@ class FollowingOperator(BaseOperator):
             self._sleep(self.poll_interval if left is None else min(self.poll_interval, left))
             if time.monotonic() - heard >= HEARTBEAT:
                 heard = time.monotonic()
-                self.log.info("%s is %s, for %.0f s now", job, instance.status, heard - watch.since)
+                self.log.info("State of %s: %s, for %.0f s now", job, instance.status, heard - watch.since)
             instance = self._look(job, watch)
 
     def _look(self, job: FollowedJob, watch: Watch) -> JobInstance:
@@ -179,7 +179,7 @@ class FollowingOperator(BaseOperator):
             instance = self.hook.refresh_job_instance(job.job_instance_id)
             verdict = watch.observe(instance.status, time.monotonic())
         if verdict.changed:
-            self.log.info("%s is %s", job, instance.status)
+            self.log.info("State of %s: %s", job, instance.status)
         return instance
 
     def _after_event(self, context: Context, job: FollowedJob, event: dict[str, Any]) -> int | None:
@@ -192,7 +192,7 @@ class FollowingOperator(BaseOperator):
             )
         status = JobStatus(event.get("status"))
         result = outcome(status, WaitFor(self.wait_for))
-        self.log.info("%s is %s", job, status)
+        self.log.info("State of %s: %s", job, status)
         if result is Outcome.DONE:
             return self._finish(context, job)
         if result is Outcome.WAIT:
@@ -226,8 +226,8 @@ class FollowingOperator(BaseOperator):
             FlinkJobLink.xcom_key: flink_url(job.job_manager_address, job.job_id),
         }
         self.log.info("Following %s, Flink job %s", job, job.job_id)
-        for url in filter(None, links.values()):
-            self.log.info("%s", url)
+        self.log.info("Dinky: %s", links[DinkyJobLink.xcom_key])
+        self.log.info("Flink: %s", links[FlinkJobLink.xcom_key] or "its page is not known")
         self._push(
             context,
             {
@@ -273,11 +273,11 @@ class FollowingOperator(BaseOperator):
             )
         from airflow_provider_dinky.client.blocking import DinkyClient
         from airflow_provider_dinky.client.errors import DinkyError
-        from airflow_provider_dinky.client.retry import NO_RETRY
+        from airflow_provider_dinky.client.retry import HASTY
 
         try:
             config = hasty(self.hook.config)
-            with DinkyClient(config, NO_RETRY) as client:
+            with DinkyClient(config, HASTY) as client:
                 return client.run(stop_steps(job, self.cancel_on_kill, via_api=config.has_credentials))
         except DinkyError as error:
             return f"Whether {job} was stopped is not known: {error}"

@@ -120,7 +120,7 @@ class JobStatusSensor(BaseSensorOperator):
                 instance = self.hook.refresh_job_instance(instance.id)
                 verdict = self._watch.observe(instance.status, time.monotonic())
             if verdict.changed:
-                self.log.info("%s is %s", self._awaited(), instance.status)
+                self.log.info("State of job instance %s: %s", instance.id, instance.status)
             self._seen = instance
             if verdict.outcome is Outcome.FAILED:
                 raise self._failure(_followed(instance), instance.status, instance.error)
@@ -136,7 +136,7 @@ class JobStatusSensor(BaseSensorOperator):
             )
         status = JobStatus(event.get("status"))
         job = FollowedJob(None, int(event["job_instance_id"]), event.get("job_id"))
-        self.log.info("%s is %s", self._awaited(), status)
+        self.log.info("State of job instance %s: %s", job.job_instance_id, status)
         result = outcome(status, WaitFor(self.wait_for))
         if result is Outcome.WAIT:
             self._defer()

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from airflow_provider_dinky._compat import AirflowException, AirflowNotFoundException
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.aio import AsyncDinkyClient
 from airflow_provider_dinky.client.errors import DinkyError, DinkyNotFoundError
-from airflow_provider_dinky.client.retry import NO_RETRY
+from airflow_provider_dinky.client.retry import HASTY, NO_RETRY
 from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, hasty, stop_steps
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.job import Outcome, WaitFor, Watch
@@ -88,11 +89,14 @@ class JobStatusTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until there is something to say."""
         try:
-            config = await self._read_config()
+            config = await self._connection()
             async with AsyncDinkyClient(config, NO_RETRY) as client:
                 yield TriggerEvent(await self._follow(client))
-        except DinkyError as error:
-            yield TriggerEvent(self._unreadable(str(error)))
+        except Exception as error:
+            # An exception here would fail the Airflow task without a word of what is known of the job.
+            if not isinstance(error, (DinkyError, AirflowException)):
+                self.log.exception("The job cannot be followed any more")
+            yield TriggerEvent(self._unreadable(str(error) or repr(error)))
 
     async def on_kill(self) -> None:
         """Stop the job if that was asked for; called when a user ends the deferred task."""
@@ -101,11 +105,24 @@ class JobStatusTrigger(BaseTrigger):
         job = FollowedJob(self.dinky_task_id, self.job_instance_id, started=True)
         try:
             config = hasty(await self._read_config())
-            async with AsyncDinkyClient(config, NO_RETRY) as client:
+            async with AsyncDinkyClient(config, HASTY) as client:
                 done = await client.run(stop_steps(job, self.cancel_on_kill, via_api=config.has_credentials))
             self.log.info("The task was ended: %s", done)
         except DinkyError as error:
             self.log.warning("The task was ended; whether %s was stopped is not known: %s", job, error)
+
+    async def _connection(self) -> DinkyConfig:
+        began = time.monotonic()
+        while True:
+            try:
+                return await self._read_config()
+            except (DinkyError, AirflowNotFoundException):
+                raise
+            except Exception as error:
+                if time.monotonic() - began >= self.max_outage:
+                    raise
+                self.log.warning("The connection cannot be read, trying on: %s", error)
+            await asyncio.sleep(self.poll_interval)
 
     async def _read_config(self) -> DinkyConfig:
         from airflow_provider_dinky.hooks.dinky import DinkyHook
@@ -149,7 +166,7 @@ class JobStatusTrigger(BaseTrigger):
             instance = (await client.send(calls.refresh_job_info_detail(instance.id))).instance
             verdict = watch.observe(instance.status, time.monotonic())
         if verdict.changed:
-            self.log.info("Job instance %s is %s", instance.id, instance.status)
+            self.log.info("State of job instance %s: %s", instance.id, instance.status)
         return instance
 
     def _state(self, instance: JobInstance, since: float) -> dict[str, Any]:

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the tests that run operators, sensors and triggers against a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from airflow_provider_dinky.sandbox import Sandbox
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A sandbox; the connections ``signed_in`` and ``anonymous`` lead to it."""
+    with Sandbox(speed=60, seed=1) as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_SIGNED_IN", sandbox.airflow_connection)
+        monkeypatch.setenv("AIRFLOW_CONN_ANONYMOUS", sandbox.anonymous_airflow_connection)
+        yield sandbox
+
+
+@pytest.fixture(params=["signed_in", "anonymous"])
+def conn_id(request: pytest.FixtureRequest) -> str:
+    """Each way in."""
+    return str(request.param)
+
+
+@pytest.fixture(params=[False, True], ids=["blocking", "deferrable"])
+def deferrable(request: pytest.FixtureRequest) -> bool:
+    """Each way of waiting."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def logged(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """What the task has logged: Airflow 3 writes to the standard output, Airflow 2 through ``logging``."""
+    return lambda: "".join(capfd.readouterr()) + caplog.text

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_dinky.exceptions import DinkyTaskError
+from airflow_provider_dinky.operators.dinky import (
+    CancelTaskOperator,
+    SavepointTaskOperator,
+    SubmitTaskOperator,
+)
+from airflow_provider_dinky.sandbox import Sandbox
+from tests.airflow_task import execute, new_context
+
+STREAM = 1
+
+
+@pytest.fixture
+def running(sandbox: Sandbox) -> int:
+    """A running job of the stream task."""
+    task = SubmitTaskOperator(
+        task_id="start",
+        dinky_task_id=STREAM,
+        dinky_conn_id="signed_in",
+        poll_interval=0.02,
+        deferrable=False,
+    )
+    return int(execute(task, new_context(task)))
+
+
+def cancel(dinky_task_id: Any = STREAM, **kwargs: Any) -> CancelTaskOperator:
+    return CancelTaskOperator(task_id="cancel", dinky_task_id=dinky_task_id, **kwargs)
+
+
+def savepoint(dinky_task_id: Any = STREAM, **kwargs: Any) -> SavepointTaskOperator:
+    return SavepointTaskOperator(task_id="savepoint", dinky_task_id=dinky_task_id, **kwargs)
+
+
+def asked(sandbox: Sandbox, what: str) -> int:
+    return sum(request.path.endswith(what) for request in sandbox.requests)
+
+
+class TestCancel:
+    def test_cancels(self, sandbox: Sandbox, running: int, conn_id: str) -> None:
+        task = cancel(dinky_conn_id=conn_id)
+
+        assert task.execute(new_context(task)) is None
+        assert sandbox.engine.jobs[0].state in ("CANCELLING", "CANCELED")
+
+    def test_is_idempotent(self, sandbox: Sandbox, running: int, conn_id: str) -> None:
+        for _ in range(2):
+            task = cancel(dinky_conn_id=conn_id)
+            task.execute(new_context(task))
+
+    def test_of_a_task_that_never_ran(self, sandbox: Sandbox, conn_id: str) -> None:
+        task = cancel(dinky_conn_id=conn_id)
+        assert task.execute(new_context(task)) is None
+        assert asked(sandbox, "/cancel") == 0
+
+    def test_with_a_savepoint_stops_with_it(self, sandbox: Sandbox, running: int, conn_id: str) -> None:
+        task = cancel(dinky_conn_id=conn_id, with_savepoint=True)
+        context = new_context(task)
+
+        path = task.execute(context)
+        (job,) = sandbox.engine.jobs
+        assert path == context["ti"].xcom["savepoint_path"] == job.savepoints[-1]
+        assert asked(sandbox, "/cancel") == 0, "Dinky's cancel with savepoint drops the state when it fails"
+
+    def test_with_a_savepoint_that_fails_leaves_the_job(
+        self, sandbox: Sandbox, running: int, conn_id: str
+    ) -> None:
+        sandbox.fail_savepoints()
+        task = cancel(dinky_conn_id=conn_id, with_savepoint=True)
+        with pytest.raises(DinkyTaskError, match="savepoint .stop. of Dinky task 1"):
+            task.execute(new_context(task))
+        assert sandbox.engine.jobs[0].state == "RUNNING"
+
+    def test_whose_answer_is_lost_says_what_stands(
+        self, sandbox: Sandbox, running: int, conn_id: str
+    ) -> None:
+        sandbox.fault("reset", "/cancel", when="after")
+        task = cancel(dinky_conn_id=conn_id)
+        with pytest.raises(DinkyTaskError, match="Job instance 1 is .* now"):
+            task.execute(new_context(task))
+        assert asked(sandbox, "/cancel") == 1
+
+    def test_on_a_dinky_that_has_just_started(self, sandbox: Sandbox, running: int) -> None:
+        sandbox.restart()
+        task = cancel(dinky_conn_id="anonymous")
+        task.execute(new_context(task))
+        assert sandbox.engine.jobs[0].state in ("CANCELLING", "CANCELED")
+
+    def test_of_an_unknown_task(self, sandbox: Sandbox, conn_id: str) -> None:
+        task = cancel(999, dinky_conn_id=conn_id)
+        with pytest.raises(DinkyTaskError, match="Dinky task 999"):
+            task.execute(new_context(task))
+
+
+class TestSavepoint:
+    def test_lets_the_job_run_on(self, sandbox: Sandbox, running: int, conn_id: str) -> None:
+        task = savepoint(dinky_conn_id=conn_id)
+        context = new_context(task)
+
+        path = task.execute(context)
+        (job,) = sandbox.engine.jobs
+        assert job.state == "RUNNING"
+        assert path == context["ti"].xcom["savepoint_path"] == job.savepoints[-1]
+
+    @pytest.mark.parametrize("kind", ["stop", "cancel"])
+    def test_ends_the_job(self, sandbox: Sandbox, running: int, conn_id: str, kind: Any) -> None:
+        task = savepoint(dinky_conn_id=conn_id, savepoint_type=kind)
+        task.execute(new_context(task))
+        assert sandbox.engine.jobs[0].state != "INITIALIZING"
+        assert sandbox.engine.jobs[0].savepoints
+
+    def test_on_a_dinky_that_has_just_started(self, sandbox: Sandbox, running: int) -> None:
+        sandbox.restart()
+        task = savepoint(dinky_conn_id="anonymous")
+        assert task.execute(new_context(task)) == sandbox.engine.jobs[0].savepoints[-1]
+
+    def test_whose_answer_is_lost_is_looked_for(self, sandbox: Sandbox, running: int) -> None:
+        sandbox.fault("reset", "/savepoint", when="after")
+        task = savepoint(dinky_conn_id="signed_in")
+
+        path = task.execute(new_context(task))
+        assert [path] == list(sandbox.engine.jobs[0].savepoints)
+
+    def test_whose_answer_is_lost_is_not_asked_for_again(self, sandbox: Sandbox, running: int) -> None:
+        sandbox.fault("reset", "/savepoint", when="after")
+        task = savepoint(dinky_conn_id="anonymous")
+        with pytest.raises(DinkyTaskError, match="Dinky may have carried it out"):
+            task.execute(new_context(task))
+        assert asked(sandbox, "/savepoint") == 1
+
+    @pytest.mark.parametrize("dinky_task_id", [2, 6])
+    def test_of_a_task_without_a_job(self, sandbox: Sandbox, conn_id: str, dinky_task_id: int) -> None:
+        task = savepoint(dinky_task_id, dinky_conn_id=conn_id)
+        with pytest.raises(DinkyTaskError, match="never ran as a Flink job"):
+            task.execute(new_context(task))
+
+    def test_of_a_nonsense_type(self, sandbox: Sandbox) -> None:
+        task = savepoint(dinky_conn_id="signed_in", savepoint_type="{{ kind }}")
+        with pytest.raises(DinkyTaskError, match="savepoint_type must be one of trigger, stop, cancel"):
+            task.execute(new_context(task))
+
+    def test_with_the_cluster_gone(self, sandbox: Sandbox, running: int, conn_id: str) -> None:
+        sandbox.kill_cluster()
+        task = savepoint(dinky_conn_id=conn_id)
+        with pytest.raises(DinkyTaskError, match="savepoint .trigger. of Dinky task 1: Dinky says"):
+            task.execute(new_context(task))

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_dinky.hooks.dinky import DinkyHook
+from airflow_provider_dinky.sandbox import Sandbox
+from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
+from tests.airflow_task import rebuilt
+
+STREAM, REPORT, FAILING = 1, 2, 4
+
+
+def start(dinky_task_id: int) -> int:
+    with DinkyHook("signed_in") as hook:
+        return int(hook.submit_task(dinky_task_id).job_instance_id or 0)
+
+
+def trigger(job_instance_id: int | None, **kwargs: Any) -> JobStatusTrigger:
+    return JobStatusTrigger(
+        job_instance_id, **{"dinky_conn_id": "signed_in", "poll_interval": 0.02, **kwargs}
+    )
+
+
+async def only_event(trigger: JobStatusTrigger) -> dict[str, Any]:
+    events = [event.payload async for event in trigger.run()]
+    assert len(events) == 1
+    assert json.loads(json.dumps(events[0])) == events[0]
+    return dict(events[0])
+
+
+async def test_carries_the_last_state_and_no_verdict(sandbox: Sandbox, conn_id: str) -> None:
+    job = start(FAILING)
+    event = await only_event(trigger(job, dinky_conn_id=conn_id))
+
+    assert event == {
+        "v": 1,
+        "kind": "state",
+        "job_instance_id": job,
+        "job_id": sandbox.engine.jobs[0].jid,
+        "status": "FAILED",
+        "since": event["since"],
+        "error": None,
+    }
+
+
+def test_is_made_anew_from_json() -> None:
+    original = trigger(
+        7, wait_for="running", unknown_timeout=5, max_outage=6, dinky_task_id=3, cancel_on_kill="cancel"
+    )
+    path, kwargs = original.serialize()
+
+    assert path == "airflow_provider_dinky.triggers.dinky.JobStatusTrigger"
+    assert json.loads(json.dumps(kwargs)) == kwargs
+    assert rebuilt(original).serialize() == (path, kwargs)
+    assert not {"task_id", "task_instance", "task"} & set(kwargs)
+
+
+async def test_waits_for_a_job_that_is_not_there_yet(sandbox: Sandbox) -> None:
+    waiting = asyncio.create_task(
+        only_event(trigger(None, dinky_task_id=REPORT, newer_than_job_instance_id=0))
+    )
+    while not any("ByTaskId" in request.path for request in sandbox.requests):
+        await asyncio.sleep(0.005)
+    job = await asyncio.to_thread(start, REPORT)
+
+    assert (await waiting)["job_instance_id"] == job
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 502},
+        {"kind": "reset"},
+        {"kind": "reset", "when": "after"},
+        {"kind": "body", "body": "<html>not JSON"},
+        {"kind": "body", "body": '{"data": {"id'},
+    ],
+    ids=str,
+)
+async def test_waits_out_trouble(sandbox: Sandbox, fault: dict[str, Any]) -> None:
+    job = start(REPORT)
+    sandbox.fault(fault.pop("kind"), "/getJobInstance", count=3, **fault)
+
+    assert (await only_event(trigger(job)))["status"] == "FINISHED"
+
+
+async def test_waits_out_a_restart_of_dinky(sandbox: Sandbox) -> None:
+    job = start(REPORT)
+    sandbox.restart(down_for=10, wait=False)
+
+    assert (await only_event(trigger(job)))["status"] == "FINISHED"
+
+
+async def test_gives_up_after_an_outage_too_long_and_says_why(sandbox: Sandbox) -> None:
+    job = start(STREAM)
+    sandbox.fault("status", "/getJobInstance", count=None, status=503)
+    event = await only_event(trigger(job, max_outage=0.1))
+
+    assert event["kind"] == "unreadable"
+    assert event["job_instance_id"] == job
+    assert "no answer for" in event["error"]
+    assert "HTTP 503" in event["error"]
+
+
+async def test_says_that_the_job_is_not_known(sandbox: Sandbox) -> None:
+    event = await only_event(trigger(999))
+    assert event["kind"] == "unreadable"
+    assert "job instance 999" in event["error"]
+
+
+async def test_says_that_the_connection_is_missing_or_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_BAD", '{"conn_type": "dinky", "host": ""}')
+
+    assert "field 'host' is empty" in (await only_event(trigger(1, dinky_conn_id="bad")))["error"]
+    assert "no_such_one" in (await only_event(trigger(1, dinky_conn_id="no_such_one")))["error"]
+
+
+async def test_looks_anew_at_a_job_out_of_sight(sandbox: Sandbox) -> None:
+    job = start(REPORT)
+    sandbox.set_status(job, "UNKNOWN")
+
+    assert (await only_event(trigger(job)))["status"] == "FINISHED"
+
+
+async def test_tells_of_a_job_that_stays_out_of_sight(sandbox: Sandbox) -> None:
+    job = start(STREAM)
+    sandbox.set_status(job, "UNKNOWN")
+    event = await only_event(trigger(job, dinky_conn_id="anonymous", unknown_timeout=0.1))
+
+    assert event["status"] == "UNKNOWN"
+    assert event["since"] >= 0.1
+
+
+class TestOnKill:
+    async def killed(self, **kwargs: Any) -> None:
+        job = await asyncio.to_thread(start, STREAM)
+        await trigger(job, dinky_task_id=STREAM, **kwargs).on_kill()
+
+    async def test_leaves_the_job_by_default(self, sandbox: Sandbox) -> None:
+        await self.killed()
+        assert sandbox.engine.jobs[0].state in ("INITIALIZING", "RUNNING")
+
+    async def test_cancels(self, sandbox: Sandbox, conn_id: str) -> None:
+        await self.killed(cancel_on_kill="cancel", dinky_conn_id=conn_id)
+        assert sandbox.engine.jobs[0].state in ("CANCELLING", "CANCELED")
+
+    async def test_leaves_another_job_of_the_task(self, sandbox: Sandbox) -> None:
+        job = await asyncio.to_thread(start, STREAM)
+        await asyncio.to_thread(start, STREAM)
+        await trigger(job, dinky_task_id=STREAM, cancel_on_kill="cancel").on_kill()
+
+        assert all(job.ended is None for job in sandbox.engine.jobs)
+        assert not any("cancel" in request.path for request in sandbox.requests)
+
+    async def test_never_raises(self, sandbox: Sandbox) -> None:
+        sandbox.fault("reset", "", count=None)
+        await trigger(1, dinky_task_id=STREAM, cancel_on_kill="cancel").on_kill()
+
+
+async def test_a_cancelled_trigger_leaves_the_job_alone(sandbox: Sandbox) -> None:
+    job = start(STREAM)
+    running = asyncio.create_task(only_event(trigger(job, dinky_task_id=STREAM, cancel_on_kill="cancel")))
+    while not any(request.path.endswith("/getJobInstance") for request in sandbox.requests):
+        await asyncio.sleep(0.005)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert not any("cancel" in request.path for request in sandbox.requests)
