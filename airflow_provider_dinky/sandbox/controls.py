@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything a test can do to a sandbox from outside; seconds are those of the sandbox's clock."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .faults import Fault, FaultKind
+from .simulated import SimulatedEngine
+
+if TYPE_CHECKING:
+    from .core import SandboxCore
+
+T = TypeVar("T")
+
+
+class Controls(ABC):
+    """The switches of a sandbox.
+
+    Subclasses say which sandbox (``_core``) and how to reach it from the caller's thread (``_run``).
+    """
+
+    @property
+    @abstractmethod
+    def _core(self) -> SandboxCore: ...
+
+    def _run(self, action: Callable[[], T]) -> T:
+        return action()
+
+    # The network and the server.
+
+    def fault(self, kind: FaultKind, path: str = "", **details: Any) -> Fault:
+        """Set a fault for requests to ``path``; ``details`` are those of :class:`~.faults.Fault`."""
+        fault = Fault(kind, path, **details)
+        self._run(lambda: self._core.faults.add(fault))
+        return fault
+
+    def clear_faults(self) -> None:
+        """Remove all faults."""
+        self._run(self._core.faults.clear)
+
+    def other_tenant_busy(self, probability: float) -> None:
+        """Let a second tenant use the server: with this probability (0 to 1) an ``/openapi`` call meets a
+        thread that has just served it, and ``restartTask``, ``cancel``, ``savepoint`` ... say "Task Not
+        Exist". Works only where the quirks are on."""
+        self._run(lambda: setattr(self._core.workers, "other_tenant_busy", probability))
+
+    def miss_the_end(self, on: bool = True) -> None:
+        """Let Dinky's known bug happen: an ended job stays RUNNING until somebody forces a refresh."""
+        self._run(lambda: setattr(self._core.dinky.monitor, "misses_the_end", on))
+
+    def set_status(self, job_instance_id: int, status: str) -> None:
+        """Make Dinky say ``status`` (any text) about an instance until somebody forces a refresh."""
+
+        def change() -> None:
+            instance = self._core.dinky.instance(job_instance_id)
+            instance.status, instance.held = status, True
+            instance.updated = self._core.clock.now()
+
+        self._run(change)
+
+    # The cluster.
+
+    def kill_cluster(self) -> None:
+        """Make Flink unreachable. Dinky says RECONNECTING after its next look and UNKNOWN a minute later."""
+        self._run(lambda: self._simulated().kill_cluster())
+
+    def revive_cluster(self, jobs_survive: bool = True) -> None:
+        """Make Flink answer again, with or without its jobs."""
+        self._run(lambda: self._simulated().revive_cluster(jobs_survive=jobs_survive))
+
+    def lose_task_manager(self) -> None:
+        """Make every job that runs now fail 19 s from now."""
+        self._run(lambda: self._simulated().lose_task_manager())
+
+    def kill_job(self, job_id: str, error: str | None = None) -> None:
+        """Make one Flink job fail now; ``error`` is like ``java.lang.SomeException: message``."""
+        self._run(lambda: self._simulated().kill_job(job_id, error))
+
+    def finish_job(self, job_id: str) -> None:
+        """Make one Flink job finish now."""
+        self._run(lambda: self._simulated().finish_job(job_id))
+
+    def slow_stop(self, seconds: float) -> None:
+        """Let jobs take so long to stop; beyond 22 s a restart fails with "stop job failed"."""
+        self._run(lambda: setattr(self._simulated(), "job_stop", seconds))
+
+    def fail_savepoints(self, on: bool = True) -> None:
+        """Let every savepoint fail."""
+        self._run(lambda: setattr(self._simulated(), "savepoints_fail", on))
+
+    def _simulated(self) -> SimulatedEngine:
+        engine = self._core.engine
+        if not isinstance(engine, SimulatedEngine):
+            raise TypeError("only the simulated engine can be broken on demand")
+        return engine

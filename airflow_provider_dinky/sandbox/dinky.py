@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a Dinky server does, without HTTP: its verbs over tasks, job instances, history and savepoints.
+
+Every verb raises :class:`~.java.Refusal` (Dinky says no) or :class:`~.java.JavaFailure` (an exception came
+through), and returns plain data otherwise.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from . import failures
+from .clock import Clock
+from .engine import (
+    Engine,
+    EngineUnreachable,
+    JobNotFound,
+    SavepointFailed,
+    SavepointType,
+    Submission,
+    SubmitFailed,
+)
+from .java import JavaFailure, Refusal, Throwable
+from .monitor import Monitor
+from .store import ACCEPTED, FAILED, History, JobInstance, Store
+from .tasks import TaskSpec, checked_tasks
+from .timing import Timing
+
+TASK_NOT_EXIST = "Task Not Exist"
+JOB_INSTANCE_NOT_EXIST = "Job Instance Not Exist"
+CLUSTER_NOT_AVAILABLE = "集群地址暂不可用"
+
+
+@dataclass(frozen=True)
+class SubmitResult:
+    """What became of a submit: a job (``history`` and ``instance``) or, for plain SQL, rows or ``error``."""
+
+    task: TaskSpec
+    started: float
+    ended: float
+    history: History | None = None
+    instance: JobInstance | None = None
+    error: str | None = None
+
+    @property
+    def success(self) -> bool:
+        return self.error is None
+
+
+@dataclass(frozen=True)
+class SavepointResult:
+    """A savepoint that was taken of the job ``jid``."""
+
+    jid: str
+    path: str
+    kind: SavepointType
+    started: float
+
+
+class Dinky:
+    """One server with its database, its monitor and the cluster it submits to."""
+
+    def __init__(
+        self,
+        tasks: Iterable[TaskSpec],
+        engine: Engine,
+        clock: Clock,
+        *,
+        timing: Timing | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.tasks = {task.id: task for task in checked_tasks(tasks)}
+        self.engine = engine
+        self.clock = clock
+        self.timing = timing or Timing()
+        self.store = Store()
+        self.monitor = Monitor(engine, clock, self.timing, chance or random.Random())
+        self._warm = False
+
+    def task(self, task_id: int | None) -> TaskSpec:
+        """Return a task or refuse."""
+        task = self.tasks.get(task_id) if task_id is not None else None
+        if task is None:
+            raise Refusal(TASK_NOT_EXIST)
+        return task
+
+    def instance(self, instance_id: int) -> JobInstance:
+        """Return a job instance or refuse."""
+        instance = self.store.instances.get(instance_id)
+        if instance is None:
+            raise Refusal(JOB_INSTANCE_NOT_EXIST)
+        return instance
+
+    async def submit(
+        self,
+        task_id: int | None,
+        savepoint_path: str | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> SubmitResult:
+        """Start a task's job, whether or not one runs already: a second one then writes beside the first."""
+        task, given = self.task(task_id), variables or {}
+        started = self.clock.now()
+        if task.is_plain_sql:
+            error = failures.from_text(task.error, "java.sql.SQLException") if task.error else None
+            return SubmitResult(task, started, self.clock.now(), error=f"{error}\n" if error else None)
+        history = self.store.add_history(task, given, savepoint_path or None, started)
+        try:
+            await self._compile()
+            jid = await self._start(task, given, savepoint_path or None)
+        except (Refusal, JavaFailure) as error:
+            history.status, history.error = FAILED, _history_error(error)
+            history.ended = self.clock.now()
+            raise
+        history.status, history.jid, history.ended = ACCEPTED, jid, self.clock.now()
+        instance = self.store.add_instance(history, jid, history.ended)
+        self.monitor.watch(instance)
+        return SubmitResult(task, started, history.ended, history, instance)
+
+    async def restart(self, task_id: int | None, savepoint_path: str | None = None) -> SubmitResult:
+        """Stop the task's job if Dinky thinks that it runs, then submit; the variables are gone.
+
+        Without a path the job is stopped with a savepoint and resumed from it. A bad path is found out only
+        after the old job was stopped.
+        """
+        task = self.task(task_id)
+        newest = self.store.newest(task.id)
+        if newest is not None and not newest.done:
+            taken = await self._stop(newest, with_savepoint=not savepoint_path)
+            await self._wait_until_done(newest)
+            savepoint_path = savepoint_path or taken
+        return await self.submit(task.id, savepoint_path)
+
+    async def cancel(self, task_id: int | None, *, with_savepoint: bool, force: bool) -> None:
+        """Stop the task's newest job; nothing happens where there is none, or none that runs."""
+        newest = self.store.newest(self.task(task_id).id)
+        await self.clock.sleep(self.timing.cancel)
+        if newest is None or newest.status in ("FINISHED", "FAILED", "CANCELED"):
+            return
+        try:
+            await self._stop(newest, with_savepoint=with_savepoint)
+        except Refusal:
+            if not force:
+                raise
+
+    async def savepoint(self, task_id: int | None, kind: str) -> SavepointResult:
+        """Take a savepoint of the task's newest job; ``stop`` ends it FINISHED, ``cancel`` CANCELED."""
+        if kind.lower() not in get_args(SavepointType):
+            constant = f"org.dinky.gateway.enums.SavePointType.{kind.upper()}"
+            raise JavaFailure(Throwable("java.lang.IllegalArgumentException", f"No enum constant {constant}"))
+        newest = self.store.newest(self.task(task_id).id)
+        if newest is None:
+            raise Refusal(JOB_INSTANCE_NOT_EXIST)
+        started = self.clock.now()
+        wanted: SavepointType = next(known for known in get_args(SavepointType) if known == kind.lower())
+        try:
+            path = await self._take_savepoint(newest, wanted)
+        except SavepointFailed as error:
+            raise JavaFailure(error.throwable) from error
+        return SavepointResult(newest.jid, path, wanted, started)
+
+    async def refresh(self, instance_id: int) -> JobInstance:
+        """Look at a job now, also if Dinky had lost sight of it."""
+        instance = self.instance(instance_id)
+        await self.monitor.look(instance, forced=True)
+        return instance
+
+    def go_down(self) -> None:
+        """Stop everything that goes on inside, as a dying process does."""
+        self.monitor.stop()
+
+    def come_up(self, *, keep_memory: bool = True) -> None:
+        """Start again, with the database or (where it was kept in memory) without."""
+        self._warm = False
+        if not keep_memory:
+            self.store = Store()
+        for instance in self.store.instances.values():
+            if not instance.done and not instance.held:
+                self.monitor.watch(instance)
+
+    async def _compile(self) -> None:
+        await self.clock.sleep(self.timing.submit if self._warm else self.timing.first_submit)
+        self._warm = True
+
+    async def _start(self, task: TaskSpec, given: Mapping[str, str], savepoint_path: str | None) -> str:
+        missing = task.missing_variable(given)
+        if missing is not None:
+            raise Refusal(_variable_missing(missing))
+        statement = task.statement(given)
+        try:
+            return await self.engine.submit(Submission(task, statement, given, savepoint_path))
+        except SubmitFailed as error:
+            raise JavaFailure(error.throwable) from error
+        except EngineUnreachable as error:
+            address = self.engine.address
+            raise JavaFailure(failures.cluster_unreachable(statement, task.name, address)) from error
+
+    async def _stop(self, instance: JobInstance, *, with_savepoint: bool) -> str | None:
+        """Stop a job and return the savepoint's path. A savepoint that fails does not keep it running."""
+        if with_savepoint:
+            try:
+                return await self._take_savepoint(instance, "cancel")
+            except SavepointFailed:
+                pass
+        try:
+            await self.engine.cancel(instance.jid)
+        except JobNotFound:
+            pass
+        except EngineUnreachable as error:
+            raise Refusal(CLUSTER_NOT_AVAILABLE) from error
+        return None
+
+    async def _take_savepoint(self, instance: JobInstance, kind: SavepointType) -> str:
+        try:
+            path = await self.engine.savepoint(instance.jid, kind)
+        except JobNotFound as error:
+            raise SavepointFailed(failures.JOB_NOT_RUNNING) from error
+        except EngineUnreachable as error:
+            raise Refusal(CLUSTER_NOT_AVAILABLE) from error
+        self.store.add_savepoint(instance.task.id, kind, path, self.clock.now())
+        return path
+
+    async def _wait_until_done(self, instance: JobInstance) -> None:
+        deadline = self.clock.now() + self.timing.stop_wait
+        while not instance.done:
+            if self.clock.now() >= deadline:
+                raise Refusal("stop job failed")
+            await self.clock.sleep(self.timing.stop_poll)
+
+
+def _history_error(error: Refusal | JavaFailure) -> str:
+    if isinstance(error, JavaFailure):
+        return (error.throwable.cause or error.throwable).message
+    return str(error)
+
+
+def _variable_missing(name: str) -> str:
+    return (
+        f'The variable name or jexl key of sql "${{{name}}}" does not exist.\n'
+        "Please follow the following methods to resolve the problem:\n"
+        "1. global variables are enabled ? \n"
+        "2. variable is exists ? it`s defined in sql ? or  global variable is defined ? \n"
+        "3. If it is a custom function variable, please check whether the class is loaded correctly"
+    )

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exceptions a real Dinky and Flink were seen to fail with, link by link."""
+
+from __future__ import annotations
+
+from .java import Throwable
+
+
+def from_text(text: str, default_kind: str) -> Throwable:
+    """Return ``java.some.Exception: message`` as an exception; a bare message gets ``default_kind``."""
+    kind, colon, message = text.partition(": ")
+    if colon and "." in kind and " " not in kind:
+        return Throwable(kind, message)
+    return Throwable(default_kind, text)
+
+
+def sql_rejected(statement: str, error: str | None) -> Throwable:
+    """Flink's planner does not accept ``statement``."""
+    reason = from_text(
+        error or "Non-query expression encountered in illegal context",
+        "org.apache.calcite.runtime.CalciteException",
+    )
+    parse = Throwable("org.apache.calcite.sql.parser.SqlParseException", reason.message, reason)
+    planner = parse.wrapped_in(
+        "org.apache.flink.table.api.SqlParserException", f"SQL parse failed. {reason.message}"
+    )
+    return _executing(statement, planner)
+
+
+def savepoint_missing(statement: str, job_name: str, path: str) -> Throwable:
+    """The savepoint to resume from is not there."""
+    shown = path[len("file:") :] if path.startswith("file:") else path
+    missing = Throwable(
+        "java.io.FileNotFoundException",
+        f"Cannot find checkpoint or savepoint file/directory '{shown}' on file system 'file'.",
+    )
+    start = (
+        missing.wrapped_in("java.lang.RuntimeException")
+        .wrapped_in("java.util.concurrent.CompletionException")
+        .wrapped_in(
+            "org.apache.flink.runtime.client.JobInitializationException", "Could not start the JobMaster."
+        )
+        .wrapped_in("java.lang.RuntimeException")
+    )
+    return _not_executed(statement, job_name, start)
+
+
+def cluster_unreachable(statement: str, job_name: str, address: str) -> Throwable:
+    """The cluster does not answer when the job is sent to it."""
+    refused = connection_refused(address)
+    client = refused.wrapped_in("java.util.concurrent.CompletionException").wrapped_in(
+        "org.apache.flink.runtime.client.JobSubmissionException", "Failed to submit JobGraph."
+    )
+    return _not_executed(statement, job_name, client)
+
+
+def connection_refused(address: str) -> Throwable:
+    """Nothing listens at ``address``."""
+    return Throwable("java.net.ConnectException", f"Connection refused: {address}")
+
+
+def failed_at_run_time(error: str | None) -> Throwable:
+    """A running job met an error and the cluster has no restart strategy."""
+    reason = from_text(error or "java.lang.RuntimeException: the job failed", "java.lang.RuntimeException")
+    return reason.wrapped_in(
+        "org.apache.flink.runtime.JobException", "Recovery is suppressed by NoRestartBackoffTimeStrategy"
+    )
+
+
+TASK_MANAGER_LOST = failed_at_run_time(
+    "java.util.concurrent.TimeoutException: "
+    "Heartbeat of TaskManager with id 127.0.0.1:46305-7f4b94 timed out."
+)
+
+SAVEPOINT_FAILED = (
+    Throwable(
+        "org.apache.flink.runtime.checkpoint.CheckpointException",
+        "Checkpoint triggering task of job is not being executed at the moment. Aborting checkpoint.",
+    )
+    .wrapped_in("java.util.concurrent.ExecutionException")
+    .wrapped_in("java.lang.RuntimeException")
+)
+
+JOB_NOT_RUNNING = Throwable(
+    "java.lang.IllegalArgumentException",
+    "[Assertion failed] - this argument is required; it must not be null",
+).wrapped_in("java.lang.RuntimeException")
+"""What Dinky answers to a savepoint of a job that Flink does not run any more."""
+
+
+def job_not_found(jid: str) -> Throwable:
+    """Flink's REST API does not know the job."""
+    unknown = Throwable(
+        "org.apache.flink.runtime.messages.FlinkJobNotFoundException", f"Could not find Flink job ({jid})"
+    )
+    return unknown.wrapped_in("org.apache.flink.runtime.rest.NotFoundException", f"Job {jid} not found")
+
+
+def _not_executed(statement: str, job_name: str, cause: Throwable) -> Throwable:
+    job = cause.wrapped_in("org.apache.flink.util.FlinkException", f"Failed to execute job '{job_name}'.")
+    return _executing(
+        statement, job.wrapped_in("org.apache.flink.table.api.TableException", "Failed to execute sql")
+    )
+
+
+def _executing(statement: str, cause: Throwable) -> Throwable:
+    """Dinky numbers the lines of the statement that failed and wraps the exception twice."""
+    last = [part.strip() for part in statement.split(";") if part.strip()][-1:]
+    lines = "".join(last).splitlines()
+    numbered = "\n".join(f"{number}     {line}" for number, line in enumerate(lines, start=1))
+    message = f"Exception in executing FlinkSQL:\n{numbered}\n\n{cause.message}"
+    return cause.wrapped_in("java.lang.Exception", message).wrapped_in("java.lang.RuntimeException")

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How Dinky comes to know a job's state: it looks now and then, so what it says lags behind Flink."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from .clock import Clock
+from .engine import ENDED, Engine, EngineUnreachable, JobNotFound, JobSnapshot
+from .store import JobInstance
+from .timing import Timing
+
+_RUNNING_END = -0.001
+"""Flink's end time of a job that has not ended (-1 ms), which Dinky takes for a moment in 1969 or 1970."""
+
+
+class Monitor:
+    """Looks at every active instance at irregular intervals and writes down what it sees.
+
+    ``misses_the_end`` switches on a known Dinky bug: an ended job stays RUNNING until somebody forces a
+    refresh.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock, timing: Timing, chance: random.Random) -> None:
+        self.misses_the_end = False
+        self._engine = engine
+        self._clock = clock
+        self._timing = timing
+        self._chance = chance
+        self._watching: dict[int, asyncio.Task[None]] = {}
+
+    def watch(self, instance: JobInstance) -> None:
+        """Look at the instance from now on until it is done."""
+        if instance.id not in self._watching:
+            task = asyncio.get_running_loop().create_task(self._watch(instance))
+            self._watching[instance.id] = task
+            task.add_done_callback(lambda done: self._forget(instance.id, done))
+
+    async def look(self, instance: JobInstance, *, forced: bool = False) -> None:
+        """Ask Flink about the instance and write down the answer.
+
+        ``forced`` is what a person's refresh does: it also looks at an instance that Dinky has given up.
+        """
+        if forced:
+            instance.held = False
+        try:
+            seen = await self._engine.job(instance.jid)
+        except (EngineUnreachable, JobNotFound):
+            self._lost_sight(instance)
+        else:
+            if self.misses_the_end and not forced and seen.state in ENDED:
+                instance.held = True
+            if not instance.held:
+                self._write(instance, seen)
+        if forced and not instance.done:
+            self.watch(instance)
+
+    def stop(self) -> None:
+        """Look at nothing any more (the server goes down)."""
+        for task in self._watching.values():
+            task.cancel()
+        self._watching = {}
+
+    def _forget(self, instance_id: int, done: asyncio.Task[None]) -> None:
+        # After a restart the place may be taken by the task that watches now.
+        if self._watching.get(instance_id) is done:
+            del self._watching[instance_id]
+
+    async def _watch(self, instance: JobInstance) -> None:
+        interval = self._timing.look_every if instance.looked_at else self._timing.first_look
+        while not instance.done and not instance.held:
+            await self._clock.sleep(self._chance.uniform(*interval))
+            if not instance.done and not instance.held:
+                await self.look(instance)
+            interval = self._timing.look_every
+
+    def _write(self, instance: JobInstance, seen: JobSnapshot) -> None:
+        now = self._clock.now()
+        instance.status = seen.state
+        instance.updated = now
+        instance.finished = _RUNNING_END if seen.ended is None else seen.ended
+        instance.duration = round(((now if seen.ended is None else seen.ended) - seen.started) * 1000)
+        instance.error = None
+
+    def _lost_sight(self, instance: JobInstance) -> None:
+        now = self._clock.now()
+        if instance.done:
+            return
+        if instance.status != "RECONNECTING":
+            instance.status, instance.finished = "RECONNECTING", now
+        elif now - (instance.finished or now) >= self._timing.unknown_after:
+            instance.status, instance.error = "UNKNOWN", "ConnectException: Connection refused"
+        instance.updated = now

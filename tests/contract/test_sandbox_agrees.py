@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sandbox answers what a real Dinky answered: each recorded request is sent to it, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from compare import differences
+from recorded import Exchange, StatusWalk, read, recordings
+from replay import Replay
+
+from airflow_provider_dinky.sandbox.messages import Response
+
+# Where the sandbox may differ from a recording: (exchange, path of the value), each a pattern, and why.
+ALLOWED = [
+    ("submit_(text_id|malformed_json)", r"\$\.(msg|data)", "it does not say where in the JSON the error is"),
+    ("explain_ok", r"\$\.data\[\d\]\.explain", "the planner's prose: there is no planner"),
+    ("job_plan", r"\$\.data\.nodes\[0\]\.description", "every job has the same plan of one node"),
+    ("(failed_detail|flink_.*)", r".*\.(task|taskName|name|description)", "the same: one plan for all jobs"),
+    ("login_ok", r"\$\.data\.roleList", "a real server lists roles from the second sign-in on"),
+    ("list_instances_by_task", r"\$\.data\[0\]\.(status|finishTime)", "there were older jobs, in UNKNOWN"),
+]
+
+
+@dataclass
+class Replayed:
+    """A recording after its replay: each exchange with the sandbox's answer, each walk with its states."""
+
+    answers: list[tuple[Exchange, Response]] = field(default_factory=list)
+    walks: list[tuple[StatusWalk, list[str]]] = field(default_factory=list)
+
+
+async def _replay(recording: Path, savepoints: Path) -> Replayed:
+    replay, replayed = Replay(recording.stem, savepoints), Replayed()
+    for line in read(recording):
+        if isinstance(line, StatusWalk):
+            replayed.walks.append((line, await replay.follow(line)))
+        else:
+            replayed.answers.append((line, await replay.send(line)))
+    replay.core.close()
+    return replayed
+
+
+@pytest.fixture(scope="module", params=recordings(), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def replayed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Replayed:
+    return asyncio.run(_replay(request.param, tmp_path_factory.mktemp("savepoints")))
+
+
+def _disagreements(exchange: Exchange, response: Response) -> list[str]:
+    if response.status != exchange.status:
+        return [f"recorded HTTP {exchange.status}, answered HTTP {response.status}"]
+    if not isinstance(exchange.body, dict):
+        return [] if response.body == exchange.body else [f"answered {response.body[:100]!r}"]
+    found = list(differences(exchange.body, response.json))
+    if exchange.body.get("code") != response.json.get("code"):
+        found.append(
+            ("$.code", f"recorded {exchange.body.get('code')}, answered {response.json.get('code')}")
+        )
+    return [f"{path}: {what}" for path, what in found if not _allowed(exchange, path)]
+
+
+def _allowed(exchange: Exchange, path: str) -> bool:
+    return any(re.fullmatch(name, exchange.name) and re.fullmatch(where, path) for name, where, _ in ALLOWED)
+
+
+def test_every_answer_agrees_with_the_recorded_one(replayed: Replayed) -> None:
+    assert replayed.answers
+    wrong = {exchange.label: _disagreements(exchange, answer) for exchange, answer in replayed.answers}
+    assert {label: found for label, found in wrong.items() if found} == {}
+
+
+def test_what_may_differ_does_differ(replayed: Replayed) -> None:
+    """An allowance that nothing needs any more would hide the next difference."""
+    unused = []
+    for name, where, why in ALLOWED:
+        concerned = [(e, a) for e, a in replayed.answers if re.fullmatch(name, e.name)]
+        paths = [path for e, a in concerned for path, _ in differences(e.body, a.json)]
+        if concerned and not any(re.fullmatch(where, path) for path in paths):
+            unused.append(why)
+    assert unused == []
+
+
+def test_every_job_goes_through_the_recorded_states(replayed: Replayed) -> None:
+    for walk, seen in replayed.walks:
+        assert seen[-1] == walk.statuses[-1][1], walk.name
+        assert [status for _, status in walk.statuses if status not in seen] == [], walk.name
