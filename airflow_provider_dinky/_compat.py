@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
+    AirflowFailException,
     AirflowNotFoundException,
     AirflowSkipException,
     BaseHook,
@@ -24,6 +25,7 @@ except ImportError:  # Airflow 2.11
 
 __all__ = [
     "AirflowException",
+    "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSkipException",
     "BaseHook",
@@ -35,8 +37,10 @@ __all__ = [
     "conf",
     "connection_form_widgets",
     "default_deferrable",
+    "is_retry",
     "read_xcom",
     "run_key",
+    "state_store",
 ]
 
 
@@ -56,6 +60,20 @@ def run_key(context: Context) -> str:
     generation = (getattr(ti, "max_tries", None) or 0) - retries
     map_index = getattr(ti, "map_index", -1)
     return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{map_index}/{generation}"
+
+
+def is_retry(context: Context) -> bool:
+    """Whether an earlier try of the same run has been, by Airflow's own count of tries since the last clear."""
+    ti: Any = context["ti"]
+    retries = getattr(getattr(ti, "task", None), "retries", None) or 0
+    first = (getattr(ti, "max_tries", None) or 0) - retries + 1
+    return (getattr(ti, "try_number", None) or 1) > first
+
+
+def state_store(context: Context) -> Any:
+    """Airflow's task state store, shared by the tries of a task instance (3.3 on); None where there is none."""
+    fields: Any = context
+    return fields.get("task_state_store")
 
 
 def read_xcom(ti_key: Any, key: str) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow_provider_dinky._compat import AirflowException
+from airflow_provider_dinky._compat import AirflowException, AirflowFailException
 from airflow_provider_dinky.client.errors import DinkyError
 
 
@@ -16,6 +16,10 @@ class DinkyTaskError(AirflowException):
 
 class JobFailedError(AirflowException):
     """The Flink job failed, was cancelled or got lost; the message says why, as far as anybody tells."""
+
+
+class RivalJobError(AirflowFailException):
+    """Two jobs of one Dinky task were started at once; a retry would meet the other one again."""
 
 
 class JobTimeoutError(AirflowException):

@@ -93,29 +93,47 @@ def _nobody_tells(hook: DinkyHook) -> str:
 
 
 def stop_steps(
-    job: FollowedJob, how: Literal["cancel", "savepoint"], *, via_api: bool
+    job: FollowedJob, how: Literal["cancel", "savepoint"], config: DinkyConfig
 ) -> Generator[ApiCall[Any], Any, str]:
-    """The calls that stop a job we started, if it is still its task's newest; returns what was done, for the log.
+    """The calls that stop a job we started, if it is still its task's current one; returns what was done, for the log.
 
-    Dinky stops whatever is the task's newest job, so without the look just before, somebody else's would die.
+    Dinky stops whatever is the task's current job, so without the look just before, somebody else's would die. A
+    job that is not current any more can only be cancelled in Flink, by its own id, where the connection allows it.
     """
     from airflow_provider_dinky.client import calls
+    from airflow_provider_dinky.client.flink import cancel_job
 
     if job.dinky_task_id is None or not job.started:
         return f"{job} was not started by this task and is left alone"
-    newest = yield calls.get_latest_job_instance(job.dinky_task_id)
-    if newest is None or newest.id != job.job_instance_id:
+    current, status = yield from _current_job(job.dinky_task_id, config)
+    if current != job.job_instance_id:
+        if config.allow_flink_rest and how == "cancel" and job.job_manager_address and job.job_id:
+            yield cancel_job(job.job_manager_address, job.job_id)
+            return f"Flink was asked to cancel {job}, which is not its Dinky task's current job any more ({current} is)"
         return (
-            f"{job} was not stopped: the newest one of its Dinky task is "
-            f"{newest.id if newest else 'none'}, and Dinky stops only that"
+            f"{job} was not stopped: the current one of its Dinky task is {current or 'none'}, and Dinky stops only "
+            "that"
         )
-    if newest.status.is_final:
-        return f"{job} has already ended: {newest.status}"
+    if status is not None and status.is_final:
+        return f"{job} has already ended: {status}"
+    via_api = config.has_credentials
     if how == "savepoint":
         yield calls.trigger_savepoint(job.dinky_task_id, "stop", via_api=via_api)
         return f"Dinky was asked to stop {job} with a savepoint"
     yield calls.cancel_task(job.dinky_task_id, via_api=via_api)
     return f"Dinky was asked to cancel {job}"
+
+
+def _current_job(
+    dinky_task_id: int, config: DinkyConfig
+) -> Generator[ApiCall[Any], Any, tuple[int | None, JobStatus | None]]:
+    from airflow_provider_dinky.client import calls
+
+    if config.has_credentials:
+        task = yield calls.get_task(dinky_task_id)
+        return task.job_instance_id, JobStatus(task.status) if task.status else None
+    newest = yield calls.get_latest_job_instance(dinky_task_id)
+    return (newest.id, newest.status) if newest else (None, None)
 
 
 def hasty(config: DinkyConfig) -> DinkyConfig:

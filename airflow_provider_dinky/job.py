@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job's status means for somebody who waits for it. Pure rules, no I/O.
+"""Pure rules, no I/O: what a job's status means for somebody who waits for it, and what a try does about the jobs
+that an earlier one may have started.
 
 ================================================  =========  ==========
 status                                            running    finished
@@ -15,10 +16,12 @@ UNKNOWN                                           lost       lost
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dinky.client.status import JobStatus
+from airflow_provider_dinky.intent import Intent, Step
 
 REFRESH_LOST_EVERY = 30.0
 """Seconds between forced refreshes of a job that Dinky lost sight of."""
@@ -122,3 +125,133 @@ class Watch:
 
 def _is_doubtful(status: JobStatus) -> bool:
     return status in (JobStatus.UNKNOWN, JobStatus.RECONNECTING)
+
+
+GRACE = 30.0
+"""Seconds a retry that knows nothing of the try before waits for that one's mark to show up in Dinky's history."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A job instance as Dinky shows it."""
+
+    job_instance_id: int
+    status: JobStatus
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a retry has to start anew: it failed, or somebody cancelled it."""
+        return self.status in (JobStatus.FAILED, JobStatus.CANCELED)
+
+
+class Fate(Enum):
+    """What became of a submit, by Dinky's history."""
+
+    IN_FLIGHT = "in flight"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class PastSubmit:
+    """A submit with our mark in Dinky's history; ``job`` is None while Dinky has made no instance of it."""
+
+    fate: Fate
+    job: Seen | None = None
+
+
+@dataclass(frozen=True)
+class Follow:
+    """It is ours, proved: follow it."""
+
+    job_instance_id: int
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """It is most likely ours: follow it, and say that this is inferred."""
+
+    job_instance_id: int
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A submit of ours may be under way until then (seconds since 1970): look again."""
+
+    until: float
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Nothing of ours runs or is under way: start a job."""
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Nobody can tell; a person has to look."""
+
+    why: str
+
+
+Decision = Follow | Adopt | Wait | Submit | Fail
+
+
+def resume(
+    stored: Intent | None,
+    history: Sequence[PastSubmit] | None,
+    newest: Seen | None,
+    now: float,
+    *,
+    known: Seen | None = None,
+    began: float = 0.0,
+    patience: float = 300.0,
+    is_retry: bool = False,
+    same_try: bool = False,
+) -> Decision:
+    """What a try does about a job that it, or an earlier try of the same run, may have started. Total.
+
+    :param stored: what was written down last; None for nothing, or where nothing can be kept.
+    :param history: the submits with our mark, newest first; None where Dinky does not show its history.
+    :param newest: the task's newest job instance; None for none.
+    :param now: seconds since 1970.
+    :param known: the job of ``stored``, as it is now.
+    :param began: when this try began to look, in seconds since 1970.
+    :param patience: seconds a submit may take.
+    :param is_retry: an earlier try of the same run may have sent a submit.
+    :param same_try: the submit is this try's own, so a job that failed is its result and not to be started anew.
+    """
+
+    def anew(job: Seen) -> bool:
+        return job.has_failed and not same_try
+
+    if known is not None:
+        return Submit() if anew(known) else Follow(known.job_instance_id)
+    if stored is not None and stored.step is Step.REFUSED:
+        return Submit()
+    settled_at = stored.settled_at if stored is not None else began + patience
+    if history:
+        submit = history[0]
+        if submit.fate is Fate.FAILED:
+            return Submit()
+        if submit.fate is Fate.ACCEPTED and submit.job is not None:
+            return Submit() if anew(submit.job) else Follow(submit.job.job_instance_id)
+        if now < settled_at:
+            return Wait(settled_at)
+        return Fail("Dinky's history still says that the submit is on its way")
+    if history is None and newest is not None:
+        ours = (
+            newest.job_instance_id > stored.baseline if stored is not None else _looks_ours(newest, is_retry)
+        )
+        if ours:
+            return Submit() if anew(newest) else Adopt(newest.job_instance_id)
+    if stored is not None:
+        return Wait(settled_at) if now < settled_at else Submit()
+    if is_retry and history is not None and now < began + GRACE:
+        return Wait(began + GRACE)
+    return Submit()
+
+
+def _looks_ours(newest: Seen, is_retry: bool) -> bool:
+    # Without a note and without a mark all that is left: a retry that finds its task running most likely finds
+    # the job of the try before.
+    return is_retry and newest.status.is_active

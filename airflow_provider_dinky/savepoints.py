@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airflow_provider_dinky.client.errors import DinkyConnectionError, DinkyError
@@ -13,19 +11,16 @@ from airflow_provider_dinky.client.errors import DinkyConnectionError, DinkyErro
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.calls import SavepointType
     from airflow_provider_dinky.hooks.dinky import DinkyHook
+    from airflow_provider_dinky.pace import Pace
 
 log = logging.getLogger(__name__)
-
-LOOK_EVERY = 2.0
-"""Seconds between two looks into the list."""
 
 
 def take_savepoint(
     hook: DinkyHook,
     dinky_task_id: int,
     savepoint_type: SavepointType,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
+    pace: Pace,
 ) -> str:
     """Take a savepoint of a task's job and return its path.
 
@@ -40,8 +35,8 @@ def take_savepoint(
         if not error.outcome_unknown or not hook.config.has_credentials:
             raise
         log.warning("The answer of the savepoint was lost; looking for it. %s", error)
-        deadline = time.monotonic() + hook.config.savepoint_timeout
-        while True:
+        deadline = pace.now() + hook.config.savepoint_timeout
+        for pause in pace.pauses():
             try:
                 newest = newest_savepoint(hook, dinky_task_id)
             except DinkyConnectionError as unreachable:
@@ -49,9 +44,10 @@ def take_savepoint(
                 newest = known
             if newest is not None and newest != known:
                 return newest
-            if time.monotonic() >= deadline:
-                raise
-            sleep(LOOK_EVERY)
+            if pace.now() >= deadline:
+                break
+            pace.sleep(pause)
+        raise
 
 
 def newest_savepoint(hook: DinkyHook, dinky_task_id: int) -> str | None:

@@ -1,203 +1,301 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting a job once: what to do when the answer of a submit is lost.
+"""Starting a job once, whatever dies in between.
 
-A submit is never sent again. Dinky carries it out whether or not somebody waits for the answer, up to many
-seconds later, so the job is looked for as long as a submit may take: by our mark in Dinky's history when signed
-in, which proves it; else by an instance of the task newer than the one before, which is an inference.
+A submit is never sent again while it may be under way: Dinky carries it out whether or not somebody waits for the
+answer, up to many seconds later. So every try first looks for what it, or the try before, has started: by our mark
+in Dinky's history (signed in), which proves it; by what was written down before sending; else by inference.
+``job.resume`` decides, this module gathers the facts and acts.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import chain, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dinky.client import calls
-from airflow_provider_dinky.client.blocking import DinkyClient
 from airflow_provider_dinky.client.errors import (
     AmbiguousSubmitError,
     DinkyConnectionError,
     DinkyError,
     DinkyRefusedError,
 )
-from airflow_provider_dinky.client.models import RUN_KEY_VARIABLE, HistoryEntry, JobInstance, SubmitResult
+from airflow_provider_dinky.client.models import (
+    RUN_KEY_VARIABLE,
+    HistoryEntry,
+    JobConfig,
+    JobInstance,
+    SubmitResult,
+)
+from airflow_provider_dinky.followed import FollowedJob
+from airflow_provider_dinky.intent import Intent, Journal, Step
+from airflow_provider_dinky.job import (
+    Adopt,
+    Decision,
+    Fail,
+    Fate,
+    Follow,
+    PastSubmit,
+    Seen,
+    Submit,
+    resume,
+)
+from airflow_provider_dinky.pace import Pace
+
+if TYPE_CHECKING:
+    from airflow_provider_dinky.client.blocking import DinkyClient
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT, FAILED = (0, 1), (3, 4)
-"""Dinky's states of a submit in its history: starting or running; failed or cancelled."""
+OnAmbiguous = Literal["adopt", "fail"]
+_FATES = {0: Fate.IN_FLIGHT, 1: Fate.IN_FLIGHT, 2: Fate.ACCEPTED, 3: Fate.FAILED, 4: Fate.FAILED}
+"""Dinky's states of a submit in its history: starting, running; accepted; failed, cancelled."""
 
 
-@dataclass(frozen=True)
-class Submission:
-    """One start of a task's job.
+@dataclass
+class Starter:
+    """Starts the job of one Dinky task for one run of an Airflow task.
 
-    :param run_key: the mark that proves the submit to be ours.
-    :param baseline: id of the task's newest job instance before the submit; 0 for none.
+    :param run_key: the mark that proves a submit to be ours.
+    :param is_retry: an earlier try of the same run may have sent a submit.
+    :param on_ambiguous: ``adopt`` takes a job that is most likely ours, with a warning; ``fail`` leaves it to a person.
     """
 
+    client: DinkyClient
     dinky_task_id: int
     run_key: str
-    savepoint_path: str | None = None
-    variables: Mapping[str, Any] = field(default_factory=dict)
-    baseline: int = 0
+    journal: Journal
+    is_retry: bool = False
+    on_ambiguous: OnAmbiguous = "adopt"
+    pace: Pace = field(default_factory=Pace)
 
+    def find(self) -> SubmitResult | None:
+        """The job that this run has started before; None if it is to be started (again).
 
-def submit_once(
-    client: DinkyClient,
-    submission: Submission,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> SubmitResult:
-    """Send the submit, once, and find its job even if the answer is lost.
+        Waits while a submit of ours may be under way.
 
-    :raises DinkyRefusedError: Dinky refused it or failed to start the job; nothing runs.
-    :raises AmbiguousSubmitError: the answer was lost and no job was found; one may still appear.
-    """
-    call = calls.submit_task(
-        submission.dinky_task_id,
-        submission.savepoint_path,
-        {**submission.variables, RUN_KEY_VARIABLE: submission.run_key},
-    )
-    try:
-        return client.send(call)
-    except DinkyError as error:
-        if not error.outcome_unknown:
-            raise
+        :raises AmbiguousSubmitError: nobody can tell.
+        """
+        stored, began = self.journal.last(), self.pace.now()
+        if stored is not None and stored.step is Step.STARTED and not stored.job:
+            log.info(
+                "Dinky task %s is plain SQL and was done by an earlier try; its rows are gone",
+                self.dinky_task_id,
+            )
+            return SubmitResult(success=True)
+        waiting = False
+        for pause in self.pace.pauses():
+            decision, entry = self._decide(stored, began)
+            if isinstance(decision, Submit):
+                if stored is not None and stored.step is Step.SUBMIT and entry is None:
+                    self._refuse_plain_sql(stored)
+                return None
+            if isinstance(decision, (Follow, Adopt)):
+                return self._found(decision, entry, stored)
+            if isinstance(decision, Fail):
+                raise self._nobody_can_tell(decision.why, stored)
+            if not waiting:
+                log.info(
+                    "A submit of Dinky task %s may be under way; looking until that is sure",
+                    self.dinky_task_id,
+                )
+            waiting = True
+            self.pace.sleep(min(pause, max(0.05, decision.until - self.pace.now())))
+        raise AssertionError("pauses never end")
+
+    def start(
+        self,
+        savepoint_path: str | None,
+        variables: Mapping[str, Any],
+        baseline: int,
+        *,
+        intent: Intent | None = None,
+    ) -> SubmitResult:
+        """Send the submit, once, and find its job even if the answer is lost.
+
+        :param baseline: id of the task's newest job instance before; 0 for none.
+        :param intent: what has been done before, for the note.
+        :raises DinkyRefusedError: Dinky refused it or failed to start the job; nothing runs.
+        :raises AmbiguousSubmitError: the answer was lost and no job was found; one may still appear.
+        """
+        client = self.client
+        marked = {**variables, RUN_KEY_VARIABLE: self.run_key}
+        call = calls.submit_task(self.dinky_task_id, savepoint_path, marked)
+        announced = (intent or Intent(self.run_key, Step.SUBMIT, 0, 0)).then(
+            Step.SUBMIT,
+            sent_at=self.pace.now(),
+            patience=client.longest(call),
+            baseline=baseline,
+            resume_from=savepoint_path,
+            job={},
+        )
+        self.journal.announce(announced)
+        try:
+            result = client.send(call)
+        except DinkyError as error:
+            if not error.outcome_unknown:
+                self.journal.note(announced.then(Step.REFUSED))
+                raise
+            result = self._look_for(announced, error)
+        self.journal.note(announced.then(Step.STARTED, job=_job(self.dinky_task_id, result)))
+        return result
+
+    def _look_for(self, announced: Intent, error: DinkyError) -> SubmitResult:
         log.warning("The answer of the submit was lost; looking for its job. %s", error)
-        deadline = clock() + client.config.submit_timeout
-        pauses = _pauses()
-        while True:
+        deadline = self.pace.now() + self.client.config.submit_timeout
+        for pause in self.pace.pauses():
             try:
-                found = find_submitted(client, submission)
+                decision, entry = self._decide(announced, announced.sent_at, same_try=True)
             except DinkyConnectionError as unreachable:
                 log.debug("Dinky cannot be asked yet: %s", unreachable)
-                found = None
-            if found is not None:
-                return found
-            if clock() >= deadline:
-                raise _ambiguous(client, submission, error) from error
-            sleep(next(pauses))
+            else:
+                if isinstance(decision, (Follow, Adopt)):
+                    return self._found(decision, entry, announced)
+                if isinstance(decision, Submit) and entry is not None:
+                    raise self._failed_after_all(announced, entry)
+            if self.pace.now() >= deadline:
+                break
+            self.pace.sleep(pause)
+        raise self._lost(announced, error) from error
 
+    def _decide(
+        self, stored: Intent | None, began: float, *, same_try: bool = False
+    ) -> tuple[Decision, HistoryEntry | None]:
+        known = self._seen(stored.job.get("job_instance_id")) if stored is not None else None
+        newest = self.client.send(calls.get_latest_job_instance(self.dinky_task_id))
+        entry, past = self._past_submits(newest)
+        decision = resume(
+            stored,
+            past,
+            _as_seen(newest),
+            self.pace.now(),
+            known=known,
+            began=began,
+            patience=self.client.config.submit_timeout,
+            is_retry=self.is_retry and not self.journal.is_kept,
+            same_try=same_try,
+        )
+        return decision, entry
 
-def await_submitted(
-    client: DinkyClient,
-    submission: Submission,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> SubmitResult | None:
-    """The job of an earlier submit with the same mark, waited for while it is on its way; signed in only.
+    def _past_submits(
+        self, newest: JobInstance | None
+    ) -> tuple[HistoryEntry | None, list[PastSubmit] | None]:
+        if not self.client.config.has_credentials:
+            return None, None
+        history = self.client.send(calls.list_history(self.dinky_task_id, limit=50))
+        entry = next((entry for entry in history if entry.run_key == self.run_key), None)
+        if entry is None:
+            return None, []
+        # A state that is not listed is taken for one on its way: waiting is the error that does no harm.
+        fate = _FATES.get(entry.status if entry.status is not None else 0, Fate.IN_FLIGHT)
+        job = self._instance_of(entry, newest) if fate is Fate.ACCEPTED else None
+        return entry, [PastSubmit(fate, _as_seen(job))]
 
-    :return: None if nothing was submitted with that mark, or the submit failed.
-    """
-    deadline = clock() + client.config.submit_timeout
-    pauses = _pauses()
-    while True:
-        entry = find_by_key(client, submission.dinky_task_id, submission.run_key)
-        if entry is None or entry.status in FAILED:
+    def _instance_of(self, entry: HistoryEntry, newest: JobInstance | None) -> JobInstance | None:
+        if newest is not None and (newest.history_id == entry.id or _same_job(newest, entry)):
+            return newest
+        earlier = self.client.send(calls.list_job_instances_of_task(self.dinky_task_id))
+        return next((instance for instance in earlier if _same_job(instance, entry)), None)
+
+    def _seen(self, job_instance_id: int | None) -> Seen | None:
+        if not job_instance_id:
             return None
-        instance = None if entry.status in IN_FLIGHT else instance_of(client, entry)
-        if instance is not None:
-            return _result(instance, entry)
-        if clock() >= deadline:
-            raise AmbiguousSubmitError(
-                f"connection '{client.config.name}' ({client.config.base_url}): an earlier try has submitted Dinky "
-                f"task {submission.dinky_task_id}, and after {client.config.submit_timeout:g} s Dinky's history (id "
-                f"{entry.id}) still says that it is on its way. It was not submitted again; look into Dinky"
+        return _as_seen(self.client.send(calls.get_job_instance(job_instance_id)))
+
+    def _found(
+        self, decision: Follow | Adopt, entry: HistoryEntry | None, stored: Intent | None
+    ) -> SubmitResult:
+        job_instance_id = decision.job_instance_id
+        if isinstance(decision, Adopt):
+            inferred = (
+                f"job instance {job_instance_id} is most likely the one this task has started (it is newer than "
+                f"instance {stored.baseline or 'none'})"
+                if stored is not None
+                else f"job instance {job_instance_id} is most likely the one an earlier try of this task has started"
             )
-        log.info("A submit of an earlier try is still on its way in Dinky (history id %s)", entry.id)
-        sleep(next(pauses))
+            if self.on_ambiguous == "fail":
+                raise self._nobody_can_tell(f"{inferred}, but on_ambiguous is 'fail'", stored)
+            log.warning("%s; taking it. Sign in to Dinky to have this proved instead of inferred", inferred)
+        instance = self.client.send(calls.get_job_instance(job_instance_id))
+        address = entry.job_manager_address if entry else None
+        config = entry.config_json if entry else None
+        if stored is not None:
+            address = address or stored.job.get("job_manager_address")
+            config = config or JobConfig(save_point_path=stored.resume_from)
+        return SubmitResult(
+            id=instance.history_id,
+            job_instance_id=instance.id,
+            job_id=instance.job_id,
+            job_manager_address=address,
+            job_config=config,
+            success=True,
+        )
 
-
-def find_submitted(client: DinkyClient, submission: Submission) -> SubmitResult | None:
-    """What became of a submit that was sent: its job, or None while there is no sign of it.
-
-    :raises DinkyRefusedError: Dinky's history says that it failed.
-    """
-    if client.config.has_credentials:
-        return _find_by_key(client, submission)
-    newest = client.send(calls.get_latest_job_instance(submission.dinky_task_id))
-    if newest is None or newest.id <= submission.baseline:
-        return None
-    log.warning(
-        "Taking job instance %s of Dinky task %s for the one just submitted, because it is newer than instance "
-        "%s. Sign in to Dinky to have this proved instead of inferred.",
-        newest.id,
-        submission.dinky_task_id,
-        submission.baseline or "none",
-    )
-    return _result(newest, None)
-
-
-def find_by_key(client: DinkyClient, dinky_task_id: int, run_key: str) -> HistoryEntry | None:
-    """The newest submit in Dinky's history that carries our mark; needs a signed-in user."""
-    history = client.send(calls.list_history(dinky_task_id))
-    return next((entry for entry in history if entry.run_key == run_key), None)
-
-
-def instance_of(client: DinkyClient, entry: HistoryEntry) -> JobInstance | None:
-    """The job instance that came out of a submit; None while Dinky has not made one."""
-    if entry.dinky_task_id is None:
-        return None
-    newest = client.send(calls.get_latest_job_instance(entry.dinky_task_id))
-    if newest is not None and (
-        newest.history_id == entry.id or (entry.job_id and newest.job_id == entry.job_id)
-    ):
-        return newest
-    if not entry.job_id:
-        return None
-    earlier = client.send(calls.list_job_instances_of_task(entry.dinky_task_id))
-    return next((instance for instance in earlier if instance.job_id == entry.job_id), None)
-
-
-def _pauses() -> Iterator[float]:
-    """Seconds between two looks for a job: soon at first, since most are there at once, then every 5."""
-    return chain((0.1, 0.25, 0.5, 1.0, 2.0), repeat(5.0))
-
-
-def _find_by_key(client: DinkyClient, submission: Submission) -> SubmitResult | None:
-    entry = find_by_key(client, submission.dinky_task_id, submission.run_key)
-    if entry is None or entry.status in IN_FLIGHT:
-        return None
-    if entry.status in FAILED:
-        reason = client.config.redact(entry.error or "no reason given")
-        raise DinkyRefusedError(
-            f"connection '{client.config.name}' ({client.config.base_url}): submit of Dinky task "
-            f"{submission.dinky_task_id}: Dinky's history says: {reason}",
+    def _failed_after_all(self, announced: Intent, entry: HistoryEntry) -> DinkyRefusedError:
+        config = self.client.config
+        self.journal.note(announced.then(Step.REFUSED))
+        reason = config.redact(entry.error or "no reason given")
+        return DinkyRefusedError(
+            f"connection '{config.name}' ({config.base_url}): submit of Dinky task {self.dinky_task_id}: "
+            f"Dinky's history says: {reason}",
             code=5,
             reason=reason,
         )
-    instance = instance_of(client, entry)
-    return None if instance is None else _result(instance, entry)
+
+    def _refuse_plain_sql(self, stored: Intent) -> None:
+        # A task in plain SQL leaves no trace in Dinky, so nobody can tell whether a lost submit of it has run.
+        if not self.client.config.has_credentials:
+            return
+        dialect = self.client.send(calls.get_task(self.dinky_task_id)).dialect or ""
+        if not dialect.lower().startswith("flink"):
+            raise self._nobody_can_tell(
+                f"an earlier try has sent it, its answer was lost, and {dialect or 'such a task'} leaves no trace in "
+                "Dinky that would tell whether it has run; clear the task to run it again",
+                stored,
+            )
+
+    def _nobody_can_tell(self, why: str, stored: Intent | None) -> AmbiguousSubmitError:
+        path = stored.resume_from if stored is not None else None
+        return self._ambiguous(f"{why}. Nothing was submitted", path)
+
+    def _lost(self, announced: Intent, error: DinkyError) -> AmbiguousSubmitError:
+        sign = (
+            f"mark {RUN_KEY_VARIABLE}={self.run_key!r} in the task's history"
+            if self.client.config.has_credentials
+            else f"job instance of the task newer than {announced.baseline or 'none'}"
+        )
+        return self._ambiguous(
+            f"the answer was lost, and within {self.client.config.submit_timeout:g} s no sign of its job was found (no "
+            f"{sign}). It was not sent again",
+            announced.resume_from,
+            error,
+        )
+
+    def _ambiguous(
+        self, what: str, path: str | None, error: DinkyError | None = None
+    ) -> AmbiguousSubmitError:
+        config = self.client.config
+        resume_from = f" It was to resume from {path}." if path else ""
+        happened = f" What happened: {error}" if error else ""
+        return AmbiguousSubmitError(
+            f"connection '{config.name}' ({config.base_url}): submit of Dinky task {self.dinky_task_id}: {what}."
+            f"{resume_from} Look into Dinky whether a job of the task runs before you start one; a retry of this "
+            f"task looks first, too.{happened}"
+        )
 
 
-def _result(instance: JobInstance, entry: HistoryEntry | None) -> SubmitResult:
-    return SubmitResult(
-        id=instance.history_id,
-        job_instance_id=instance.id,
-        job_id=instance.job_id,
-        job_manager_address=entry.job_manager_address if entry else None,
-        job_config=entry.config_json if entry else None,
-        success=True,
-    )
+def _as_seen(instance: JobInstance | None) -> Seen | None:
+    return None if instance is None else Seen(instance.id, instance.status)
 
 
-def _ambiguous(client: DinkyClient, submission: Submission, error: DinkyError) -> AmbiguousSubmitError:
-    config = client.config
-    sign = (
-        f"mark {RUN_KEY_VARIABLE}={submission.run_key!r} in the task's history"
-        if config.has_credentials
-        else f"job instance of the task newer than {submission.baseline or 'none'}"
-    )
-    path = f" It was to resume from {submission.savepoint_path}." if submission.savepoint_path else ""
-    return AmbiguousSubmitError(
-        f"connection '{config.name}' ({config.base_url}): submit of Dinky task {submission.dinky_task_id}: the "
-        f"answer was lost and within {config.submit_timeout:g} s no sign of its job was found (no {sign}). It was "
-        f"not sent again. Look into Dinky whether a job of the task runs before you start one.{path} "
-        f"What happened: {error}"
-    )
+def _same_job(instance: JobInstance, entry: HistoryEntry) -> bool:
+    return bool(entry.job_id) and instance.job_id == entry.job_id
+
+
+def _job(dinky_task_id: int, result: SubmitResult) -> dict[str, Any]:
+    if result.job_instance_id is None:
+        return {}
+    return FollowedJob(
+        dinky_task_id, result.job_instance_id, result.job_id, result.job_manager_address, started=True
+    ).to_dict()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from importlib import import_module
 from typing import Any
 
@@ -13,10 +14,13 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 class TaskInstance:
     """The few things of Airflow's task instance that operators use; XCom is a dict."""
 
-    def __init__(self, task: Any, *, run_id: str = "run1", map_index: int = -1, clears: int = 0) -> None:
+    def __init__(
+        self, task: Any, *, run_id: str = "run1", map_index: int = -1, clears: int = 0, try_number: int = 1
+    ) -> None:
         self.task = task
         self.dag_id, self.run_id, self.task_id, self.map_index = "dag1", run_id, task.task_id, map_index
         self.max_tries = task.retries + clears
+        self.try_number = clears + try_number
         self.xcom: dict[str, Any] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
@@ -27,9 +31,19 @@ class TaskInstance:
         return self.xcom.get(key)
 
 
-def new_context(task: Any, **ti: Any) -> Any:
-    """The context of one try of a task."""
-    return {"ti": TaskInstance(task, **ti)}
+class StateStore(dict[str, Any]):
+    """The task state store of Airflow 3.3, in memory."""
+
+    def set(self, key: str, value: Any, *, retention: Any) -> None:
+        self[key] = json.loads(json.dumps(value))
+
+
+def new_context(task: Any, *, store: StateStore | None = None, **ti: Any) -> Any:
+    """The context of one try of a task, with a task state store or, as before Airflow 3.3, without."""
+    context: dict[str, Any] = {"ti": TaskInstance(task, **ti)}
+    if store is not None:
+        context["task_state_store"] = store
+    return context
 
 
 def execute(task: Any, context: Any) -> Any:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
@@ -41,7 +42,7 @@ class AsyncDinkyClient:
         self._sleep = sleep
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
-        self._proxy = config.proxy_for(config.base_url)
+        self._proxy_of: dict[str, str | None] = {}
         self._token: str | None = None
         self._signing_in = asyncio.Lock()
 
@@ -116,10 +117,22 @@ class AsyncDinkyClient:
     async def _exchange(self, call: ApiCall[Any], request: wire.Request) -> wire.Reply:
         if not request.fresh:
             if self._session is None:
-                self._session = _new_session(self.config, self._connections)
+                self._session = self._new_session(call, self._connections)
             return await self._follow(self._session, call, request)
-        async with _new_session(self.config, 1) as session:
+        async with self._new_session(call, 1) as session:
             return await self._follow(session, call, request)
+
+    def _new_session(self, call: ApiCall[Any], connections: int) -> aiohttp.ClientSession:
+        try:
+            tls = _tls(self.config)
+        except OSError as error:
+            raise wire.unusable_ca(self.config, call, str(error)) from None
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls, limit=connections), cookie_jar=aiohttp.DummyCookieJar()
+        )
+        # aiohttp sends a GET once more after a reset, but Dinky starts and stops jobs by GET. No public switch.
+        session._retry_connection = False
+        return session
 
     async def _follow(
         self, session: aiohttp.ClientSession, call: ApiCall[Any], request: wire.Request
@@ -144,10 +157,10 @@ class AsyncDinkyClient:
                 params=request.params if url == request.url else None,
                 json=request.json,
                 headers=dict(request.headers),
-                proxy=self._proxy,
+                proxy=self._proxy(url),
                 timeout=aiohttp.ClientTimeout(
-                    total=config.connect_timeout + request.read_timeout,
-                    sock_connect=config.connect_timeout,
+                    total=request.connect_timeout + request.read_timeout,
+                    sock_connect=request.connect_timeout,
                     sock_read=request.read_timeout,
                 ),
                 allow_redirects=False,
@@ -158,24 +171,28 @@ class AsyncDinkyClient:
                     response.headers.get("Location"),
                     {name: morsel.value for name, morsel in response.cookies.items()},
                 )
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise wire.untrusted(config, call, str(error)) from None
-        except aiohttp.ClientConnectorSSLError as error:
-            raise wire.untrusted(config, call, str(error)) from None
-        except aiohttp.InvalidURL as error:
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+            raise wire.tls_failed(config, call, str(error), sent=False) from None
+        except (aiohttp.InvalidURL, UnicodeError) as error:
             raise wire.unusable_address(config, call, str(error)) from None
         except aiohttp.ConnectionTimeoutError as error:
-            why = f"no connection within {config.connect_timeout:g} s"
+            why = f"no connection within {request.connect_timeout:g} s"
             raise wire.unreachable(config, call, why, sent=False) from error
         except asyncio.TimeoutError as error:
             why = f"no answer within {request.read_timeout:g} s"
             raise wire.unreachable(config, call, why, sent=True) from error
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
             raise wire.unreachable(config, call, f"cannot connect: {error}", sent=False) from error
         except (aiohttp.ClientConnectionError, ConnectionError) as error:
             raise wire.unreachable(config, call, f"connection lost: {error!r}", sent=True) from error
         except aiohttp.ClientError as error:
             raise wire.unreachable(config, call, f"answer cut short: {error!r}", sent=True) from error
+
+    def _proxy(self, url: str) -> str | None:
+        origin = url.split("/", 3)[2]
+        if origin not in self._proxy_of:
+            self._proxy_of[origin] = self.config.proxy_for(url)
+        return self._proxy_of[origin]
 
     async def _read(self, call: ApiCall[Any], response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -186,19 +203,12 @@ class AsyncDinkyClient:
         return bytes(body)
 
 
-def _new_session(config: DinkyConfig, connections: int) -> aiohttp.ClientSession:
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=_tls(config), limit=connections),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
-    # aiohttp sends a GET once more after a reset, but Dinky starts and stops jobs by GET. No public switch.
-    session._retry_connection = False
-    return session
-
-
 def _tls(config: DinkyConfig) -> ssl.SSLContext | bool:
     if not config.base_url.startswith("https"):
         return True
     if not config.verify:
         return False
-    return ssl.create_default_context(cafile=config.ca_file())
+    ca = config.ca_file()
+    if ca and os.path.isdir(ca):
+        return ssl.create_default_context(capath=ca)
+    return ssl.create_default_context(cafile=ca)

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, TypeVar
 
 import requests
 from tenacity import Retrying
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError
 
 from airflow_provider_dinky.client import calls, wire
 from airflow_provider_dinky.client.calls import ApiCall
@@ -41,6 +41,7 @@ class DinkyClient:
         self._retry_for = retry_for or RetryFor()
         self._sleep = sleep
         self._session = _new_session(config)
+        self._proxy_of: dict[str, str | None] = {}
         self._token: str | None = None
         self._signing_in = threading.Lock()
 
@@ -68,6 +69,11 @@ class DinkyClient:
             with attempt:
                 return self._try(call)
         raise AssertionError("unreachable")  # pragma: no cover
+
+    def longest(self, call: ApiCall[Any]) -> float:
+        """Seconds from :meth:`send` until the call can no longer be under way in Dinky, as far as time-outs tell."""
+        request = wire.build(self.config, call)
+        return self._retry_for.connection + self.config.connect_timeout + request.read_timeout
 
     def run(self, steps: Generator[ApiCall[Any], Any, T]) -> T:
         """Send the calls that a generator yields, hand it their results, and return its own.
@@ -129,7 +135,7 @@ class DinkyClient:
     def _once(
         self, session: requests.Session, call: ApiCall[Any], request: wire.Request, url: str
     ) -> wire.Reply:
-        deadline = time.monotonic() + self.config.connect_timeout + request.read_timeout
+        deadline = time.monotonic() + request.connect_timeout + request.read_timeout
         try:
             with session.request(
                 request.method,
@@ -137,7 +143,8 @@ class DinkyClient:
                 params=request.params if url == request.url else None,
                 json=request.json,
                 headers=dict(request.headers),
-                timeout=(self.config.connect_timeout, request.read_timeout),
+                timeout=(request.connect_timeout, request.read_timeout),
+                proxies=self._proxies(url),
                 allow_redirects=False,
                 stream=True,
             ) as response:
@@ -148,27 +155,41 @@ class DinkyClient:
                     response.cookies.get_dict(),
                 )
         except requests.exceptions.SSLError as error:
-            if _is_untrusted(error):
-                raise wire.untrusted(self.config, call, str(error)) from None
-            raise wire.unreachable(self.config, call, f"TLS broke off: {error}", sent=True) from error
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            raise wire.tls_failed(self.config, call, str(error), sent=True) from None
+        except (
+            requests.exceptions.InvalidURL,
+            requests.exceptions.InvalidSchema,
+            LocationValueError,
+        ) as error:
             raise wire.unusable_address(self.config, call, str(error)) from None
-        except requests.exceptions.ConnectTimeout as error:
-            why = f"no connection within {self.config.connect_timeout:g} s"
-            raise wire.unreachable(self.config, call, why, sent=False) from error
         except requests.exceptions.Timeout as error:
+            if isinstance(error, requests.exceptions.ConnectTimeout) or _in_handshake(error):
+                why = f"no connection within {request.connect_timeout:g} s"
+                raise wire.unreachable(self.config, call, why, sent=False) from error
             why = f"no answer within {request.read_timeout:g} s"
             raise wire.unreachable(self.config, call, why, sent=True) from error
         except requests.exceptions.ConnectionError as error:
             if _was_never_connected(error):
                 raise wire.unreachable(self.config, call, f"cannot connect: {error}", sent=False) from error
             raise wire.unreachable(self.config, call, f"connection lost: {error}", sent=True) from error
-        except requests.exceptions.RequestException as error:
+        except ReadTimeoutError as error:
+            why = f"no answer within {request.read_timeout:g} s"
+            raise wire.unreachable(self.config, call, why, sent=True) from error
+        except (requests.exceptions.RequestException, HTTPError) as error:
             raise wire.unreachable(self.config, call, f"answer cut short: {error}", sent=True) from error
+        except OSError as error:
+            raise wire.unusable_ca(self.config, call, str(error)) from None
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        origin = url.split("/", 3)[2]
+        if origin not in self._proxy_of:
+            self._proxy_of[origin] = self.config.proxy_for(url)
+        proxy = self._proxy_of[origin]
+        return {"http": proxy, "https": proxy} if proxy else {}
 
     def _read(self, call: ApiCall[Any], response: requests.Response, deadline: float) -> bytes:
         body = bytearray()
-        for chunk in response.iter_content(_CHUNK):
+        for chunk in _chunks(response):
             body += chunk
             if len(body) > wire.MAX_ANSWER_BYTES:
                 raise wire.too_large(self.config, call)
@@ -183,17 +204,27 @@ def _new_session(config: DinkyConfig) -> requests.Session:
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.verify = (config.ca_file() or True) if config.verify else False
-    proxy = config.proxy_for(config.base_url)
-    if proxy:
-        session.proxies = {"http": proxy, "https": proxy}
     return session
 
 
-def _is_untrusted(error: requests.exceptions.SSLError) -> bool:
-    text = str(error)
-    return "CERTIFICATE_VERIFY_FAILED" in text or "WRONG_VERSION_NUMBER" in text or "hostname" in text.lower()
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """The body as it arrives. ``iter_content`` waits for full chunks, so an answer that drips would hold it up."""
+    read = getattr(response.raw, "read1", None)
+    if read is None:  # urllib3 before 2.1
+        yield from response.iter_content(_CHUNK)
+        return
+    while chunk := read(_CHUNK, decode_content=True):
+        yield chunk
+
+
+def _in_handshake(error: BaseException | None) -> bool:
+    while error is not None and "handshake operation timed out" not in str(error):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _was_never_connected(error: requests.exceptions.ConnectionError) -> bool:
     reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(reason, NewConnectionError)
+    # What a proxy refused is wrapped once more.
+    cause = getattr(reason, "original_error", reason)
+    return isinstance(cause, NewConnectionError) or str(cause).startswith("Tunnel connection failed")

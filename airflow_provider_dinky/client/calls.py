@@ -25,7 +25,7 @@ from airflow_provider_dinky.client.models import (
 
 T = TypeVar("T")
 SavepointType = Literal["trigger", "stop", "cancel"]
-Patience = Literal["read", "submit", "savepoint"]
+Patience = Literal["read", "submit", "savepoint", "flink"]
 PAGE_SIZE = 1_000
 
 
@@ -48,10 +48,11 @@ class ApiCall(Generic[T]):
     :param bare: the answer has no envelope (Dinky's pages, Flink's own answers).
     :param tenant_task: a Dinky task to look up first, because Dinky serves this call only from a worker thread
         that has learned its tenant from such a look-up.
+    :param base_url: where to ask, if not the connection's Dinky; credentials are never sent there.
     """
 
     what: str
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PATCH"]
     path: str
     parse: Callable[[Answer], T]
     params: Mapping[str, Any] | None = None
@@ -60,11 +61,12 @@ class ApiCall(Generic[T]):
     patience: Patience = "read"
     bare: bool = False
     tenant_task: int | None = None
+    base_url: str | None = None
 
     @property
     def needs_sign_in(self) -> bool:
         """Whether only a signed-in user may ask."""
-        return self.path.startswith("/api/")
+        return self.base_url is None and self.path.startswith("/api/")
 
 
 def version() -> ApiCall[str]:

@@ -66,4 +66,5 @@ class DinkyConfig:
         if not self.trust_env or not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
             return None
         proxies = urllib.request.getproxies()
-        return proxies.get(parts.scheme) or proxies.get("all")
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        return f"http://{proxy}" if proxy and "://" not in proxy else proxy

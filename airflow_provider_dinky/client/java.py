@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-_CAUSED_BY = re.compile(r"^\s*Caused by:\s*", re.MULTILINE)
+_CAUSED_BY = re.compile(r"^[ \t]*Caused by:\s*", re.MULTILINE)
 _FRAME = re.compile(r"^\s*(?:at\s+\S+\(.*\)?|\.\.\. \d+ (?:more|common frames omitted)|Suppressed:.*)\s*$")
 _LONGEST = 2_000
 
@@ -18,7 +18,7 @@ def root_cause(trace: str | None) -> str | None:
     """
     if not trace or not trace.strip():
         return None
-    deepest = _CAUSED_BY.split(trace)[-1]
+    deepest = next((part for part in reversed(_CAUSED_BY.split(trace)) if part.strip()), trace)
     lines: list[str] = []
     for line in deepest.strip().splitlines():
         if _FRAME.match(line):

@@ -7,18 +7,24 @@ import re
 
 MASK = "***"
 
-_SECRET_NAME = (
-    r"[\w.\-]*(?:passw(?:or)?d|pwd|secret|token|credential|access[-_.]?key|api[-_.]?key|private[-_.]?key"
-    r"|account[-_.]?key|sasl\.jaas\.config)[\w.\-]*"
-)
-_SQL_OPTION = re.compile(
-    rf"(?P<name>(?P<q>['\"`]){_SECRET_NAME}(?P=q)\s*[=:]\s*)'(?:[^']|'')*'", re.IGNORECASE
-)
-_ASSIGNMENT = re.compile(
-    rf"(?P<name>(?P<q>[\"'`]?)\b{_SECRET_NAME}(?P=q)\s*[=:]\s*)(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;&'\"(){{}}\[\]]+)",
+# Each pattern reads a text once, however long: stack traces and answers may be megabytes.
+_NAME = re.compile(r"[\w.\-]+")
+_SECRET = re.compile(
+    r"passw(?:or)?d|passphrase|pwd|secret|token|credential|access[-_.]?key|api[-_.]?key|private[-_.]?key"
+    r"|account[-_.]?key|sasl\.jaas\.config",
     re.IGNORECASE,
 )
-_URL_USER = re.compile(r"(?P<scheme>[a-z][\w+.\-]*://[^\s/:@'\"]*:)[^\s@/'\"]+@", re.IGNORECASE)
+_VALUE = re.compile(
+    r"""\\*["'`]?\s*(?:=>|[=:]+)\s*        # the end of the name, an equals sign
+    (?P<value>
+        (?P<q>\\+")(?:(?!(?<!\\)(?P=q)).)*(?P=q)  # JSON within JSON
+      | "(?:[^"\\]|\\.)*"                  # JSON, Java
+      | (?P<sql>'(?:[^']|'')*')
+      | [^\s,;&'"(){}\[\]]+                # settings, a map of Java's, the query of a URL
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_URL_USER = re.compile(r"(?P<scheme>(?<![\w+.\-])[a-z][\w+.\-]*://[^\s/:@'\"]*:)[^\s/'\"]+@", re.IGNORECASE)
 
 
 def mask_secrets(text: str, *known: str | None) -> str:
@@ -30,6 +36,16 @@ def mask_secrets(text: str, *known: str | None) -> str:
     for secret in known:
         if secret and len(secret) >= 4:
             text = text.replace(secret, MASK)
-    text = _SQL_OPTION.sub(rf"\g<name>'{MASK}'", text)
-    text = _ASSIGNMENT.sub(rf"\g<name>{MASK}", text)
-    return _URL_USER.sub(rf"\g<scheme>{MASK}@", text)
+    return _URL_USER.sub(rf"\g<scheme>{MASK}@", _without_values(text))
+
+
+def _without_values(text: str) -> str:
+    parts, done = [], 0
+    for name in _NAME.finditer(text):
+        if name.start() < done or not _SECRET.search(name[0]):
+            continue
+        found = _VALUE.match(text, name.end())
+        if found:
+            parts += [text[done : found.start("value")], f"'{MASK}'" if found["sql"] else MASK]
+            done = found.end()
+    return "".join([*parts, text[done:]])

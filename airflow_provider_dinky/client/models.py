@@ -10,7 +10,7 @@ with them. Models never show SQL or rows in their ``repr``: SQL holds passwords.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AliasChoices,
@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
 )
@@ -48,14 +49,21 @@ class Lenient(DinkyModel):
     """For what is good to know and decides nothing: a field of an unexpected kind is kept as it came.
 
     A submit that worked must not be taken for a failed one because a setting in its answer changed its type.
+    The fields in ``decisive`` must be of their kind nevertheless.
     """
+
+    decisive: ClassVar[frozenset[str]] = frozenset()
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _keep_as_it_came(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    def _keep_as_it_came(
+        cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
         try:
             return validate(value)
         except ValidationError:
+            if info.field_name in cls.decisive:
+                raise
             return value
 
 
@@ -65,6 +73,10 @@ def _no_epoch(value: Any) -> Any:
 
 def _text(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else str(value)
+
+
+def _none_is_empty(value: Any) -> Any:
+    return () if value is None else value
 
 
 Text = Annotated[str | None, BeforeValidator(_text)]
@@ -81,7 +93,7 @@ class ConfigEntry(Lenient):
 class AppConfig(Lenient):
     """The user's JAR of an application-mode job."""
 
-    user_jar_paras: tuple[str, ...] | None = None
+    user_jar_paras: tuple[str, ...] | None = Field(default=None, repr=False)
     user_jar_main_app_class: str | None = None
     user_jar_path: str | None = None
 
@@ -92,9 +104,9 @@ class KubernetesConfig(Lenient):
     docker_config: dict[str, Any] | None = Field(default=None, repr=False)
     configuration: dict[str, Any] | None = Field(default=None, repr=False)
     kube_config: str | None = Field(default=None, repr=False)
-    pod_template: str | None = None
-    jm_pod_template: str | None = None
-    tm_pod_template: str | None = None
+    pod_template: str | None = Field(default=None, repr=False)
+    jm_pod_template: str | None = Field(default=None, repr=False)
+    tm_pod_template: str | None = Field(default=None, repr=False)
 
 
 class ClusterConfig(Lenient):
@@ -178,9 +190,20 @@ class StatementResult(Lenient):
     job_id: str | None = None
 
 
-class SubmitDetails(Lenient):
-    """The part of a submit's answer that decides nothing."""
+class SubmitResult(Lenient):
+    """Answer of a submit or restart.
 
+    ``job_instance_id`` and ``job_id`` are None for a task in plain SQL, which is done when the submit answers.
+    ``id`` is Dinky's history id of the submit.
+    """
+
+    decisive = frozenset({"id", "job_instance_id", "success"})
+
+    id: int | None = None
+    job_instance_id: int | None = None
+    job_id: Text = None
+    job_manager_address: Text = None
+    success: bool
     job_config: JobConfig | None = None
     result: StatementResult | None = Field(default=None, repr=False)
     results: tuple[StatementResult, ...] | None = Field(default=None, repr=False)
@@ -189,25 +212,6 @@ class SubmitDetails(Lenient):
     error: Text = Field(default=None, repr=False)
     start_time: Text = None
     end_time: Text = None
-
-
-class SubmitResult(SubmitDetails):
-    """Answer of a submit or restart.
-
-    ``job_instance_id`` and ``job_id`` are None for a task in plain SQL, which is done when the submit answers.
-    ``id`` is Dinky's history id of the submit.
-    """
-
-    id: int | None = None
-    job_instance_id: int | None = None
-    job_id: Text = None
-    job_manager_address: Text = None
-    success: bool
-
-    @field_validator("id", "job_instance_id", "success", mode="wrap")
-    @classmethod
-    def _keep_as_it_came(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-        return validate(value)
 
     @property
     def savepoint_path(self) -> str | None:
@@ -266,7 +270,7 @@ class SavepointJob(DinkyModel):
 class SavepointResult(DinkyModel):
     """Answer of a savepoint call. Dinky's own ``success`` in it is false even when it worked; ``path`` counts."""
 
-    job_infos: tuple[SavepointJob, ...] = ()
+    job_infos: Annotated[tuple[SavepointJob, ...], BeforeValidator(_none_is_empty)] = ()
     type: Text = None
     start_time: Text = None
     end_time: Text = None
@@ -305,14 +309,17 @@ class HistoryEntry(Lenient):
     @property
     def variables(self) -> dict[str, Any]:
         """The variables the submit carried, without our mark."""
-        given = self.config_json.variables if isinstance(self.config_json, JobConfig) else None
-        return {k: v for k, v in (given or {}).items() if k != RUN_KEY_VARIABLE}
+        return {k: v for k, v in self._all_variables.items() if k != RUN_KEY_VARIABLE}
 
     @property
     def run_key(self) -> str | None:
         """The Airflow run that submitted it, or None."""
+        return self._all_variables.get(RUN_KEY_VARIABLE)
+
+    @property
+    def _all_variables(self) -> dict[str, Any]:
         given = self.config_json.variables if isinstance(self.config_json, JobConfig) else None
-        return (given or {}).get(RUN_KEY_VARIABLE)
+        return given if isinstance(given, dict) else {}
 
 
 class JobData(Lenient):
@@ -343,9 +350,7 @@ class JobInfoDetail(DinkyModel):
         """Flink's root exception, else the error Dinky noted; None where neither is known."""
         data = self.job_data
         trace = failure_trace(data.exceptions) if data and isinstance(data.exceptions, dict) else None
-        if trace or data is None:
-            return trace
-        return data.error_msg or self.instance.error
+        return trace or (data.error_msg if data else None) or self.instance.error
 
 
 class DinkyTask(Lenient):

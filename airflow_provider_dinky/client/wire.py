@@ -26,13 +26,28 @@ from airflow_provider_dinky.client.java import root_cause
 T = TypeVar("T")
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_REDIRECTS = 4
+FLINK_PATIENCE = 3.0
+"""Seconds for one question to Flink itself: it is asked beside the way, and must not hold anybody up."""
 _NOT_SIGNED_IN = 7
 _TASK_UNKNOWN = frozenset({"task not exist", "任务不存在"})
+_TLS_DISAGREEMENT = (
+    "CERTIFICATE_VERIFY_FAILED",
+    "certificate verify failed",
+    "doesn't match",
+    "WRONG_VERSION_NUMBER",
+    "wrong version number",
+    "RECORD_LAYER_FAILURE",
+    "UNKNOWN_PROTOCOL",
+    "UNSUPPORTED_PROTOCOL",
+    "HTTP_REQUEST",
+    "NO_CERTIFICATE_OR_CRL_FOUND",
+    "ALERT",
+)
 _INSTANCE_UNKNOWN = frozenset({"job instance not exist", "作业实例不存在"})
 
 
 class SessionLost(DinkySignInError):
-    """Dinky does not know our token, or no longer (HTTP 401 or code 7); the request had no effect."""
+    """Dinky no longer knows the token of our sign-in (HTTP 401 or code 7); the request had no effect."""
 
 
 class TenantNotSet(DinkyNotFoundError):
@@ -52,6 +67,7 @@ class Request:
     params: Mapping[str, Any] | None
     json: Any
     headers: Mapping[str, str] = field(repr=False)
+    connect_timeout: float
     read_timeout: float
     fresh: bool
 
@@ -75,13 +91,15 @@ def build(config: DinkyConfig, call: ApiCall[Any], token: str | None = None) -> 
         "read": config.read_timeout,
         "submit": config.submit_timeout,
         "savepoint": config.savepoint_timeout,
+        "flink": min(FLINK_PATIENCE, config.read_timeout),
     }
     return Request(
         method=call.method,
-        url=config.base_url + call.path,
+        url=(call.base_url or config.base_url) + call.path,
         params=call.params,
         json=call.json,
         headers=headers,
+        connect_timeout=min(config.connect_timeout, timeouts[call.patience]),
         read_timeout=timeouts[call.patience],
         fresh=not call.repeatable,
     )
@@ -90,9 +108,10 @@ def build(config: DinkyConfig, call: ApiCall[Any], token: str | None = None) -> 
 def decode(config: DinkyConfig, call: ApiCall[T], reply: Reply) -> T:
     """The call's result, or the error that says why there is none."""
     body = _json_or_none(reply.body)
-    envelope = body if isinstance(body, dict) and _code(body) is not None else None
+    # Dinky's own errors come with HTTP 200, 400 or 401: a 5xx is a proxy's, even if its body looks alike.
+    envelope = body if isinstance(body, dict) and _code(body) is not None and reply.status < 500 else None
     if reply.status == 401 or (envelope is not None and _code(envelope) == _NOT_SIGNED_IN):
-        raise SessionLost(_message(config, call, _session_lost(config, envelope)))
+        _raise_not_signed_in(config, call, envelope)
     if envelope is None:
         _check_http(config, call, reply, body)
     if envelope is not None and not call.bare:
@@ -111,8 +130,11 @@ def redirect_target(config: DinkyConfig, call: ApiCall[Any], url: str, reply: Re
     """
     if not 300 <= reply.status < 400 or not reply.location:
         return None
-    target = urljoin(url, reply.location)
-    here, there = urlsplit(url), urlsplit(target)
+    try:
+        target = urljoin(url, reply.location)
+        here, there = urlsplit(url), urlsplit(target)
+    except ValueError:
+        _raise_unreadable(config, call, f"HTTP {reply.status} redirects to no address", reply.body)
     if call.repeatable and (here.scheme, here.netloc) == (there.scheme, there.netloc):
         return target
     origin = config.redact(f"{there.scheme}://{there.netloc}")
@@ -143,12 +165,24 @@ def too_large(config: DinkyConfig, call: ApiCall[Any]) -> DinkyResponseError:
     )
 
 
-def untrusted(config: DinkyConfig, call: ApiCall[Any], why: str) -> DinkyConfigError:
-    """The error for a TLS handshake that failed: nothing was sent, and trying again does not help."""
+def tls_failed(config: DinkyConfig, call: ApiCall[Any], why: str, *, sent: bool) -> DinkyError:
+    """The error for TLS that does not work: final where the two sides cannot agree, else like a lost connection.
+
+    :param why: what the TLS library says; it has no other way to tell the cases apart.
+    """
+    if not any(sign in why for sign in _TLS_DISAGREEMENT):
+        return unreachable(config, call, f"TLS broke off: {why}", sent=sent)
     return DinkyConfigError(
         _message(
             config, call, f"TLS: {why}; check schema (http or https), ca_bundle and verify of the connection"
         )
+    )
+
+
+def unusable_ca(config: DinkyConfig, call: ApiCall[Any], why: str) -> DinkyConfigError:
+    """The error for a CA file that cannot be read."""
+    return DinkyConfigError(
+        _message(config, call, f"CA file {config.ca_file()!r}: {why}; check ca_bundle of the connection")
     )
 
 
@@ -263,7 +297,7 @@ def _check_http(config: DinkyConfig, call: ApiCall[Any], reply: Reply, body: Any
                 f"connection. It answered: {_quote(config, reply.body)}",
             )
         )
-    if reply.status != 200:
+    if not 200 <= reply.status < 300:
         _raise_unreadable(config, call, f"HTTP {reply.status}", reply.body)
     if not reply.body.strip():
         if call.needs_sign_in:
@@ -273,17 +307,25 @@ def _check_http(config: DinkyConfig, call: ApiCall[Any], reply: Reply, body: Any
         _raise_unreadable(config, call, "the answer is not JSON", reply.body)
 
 
-def _session_lost(config: DinkyConfig, envelope: Any) -> str:
+def _raise_not_signed_in(config: DinkyConfig, call: ApiCall[Any], envelope: Any) -> NoReturn:
     said = _said(config, envelope) or "HTTP 401"
+    if not call.needs_sign_in:
+        why = (
+            f"a sign-in is asked for where Dinky asks for none ({said}); is there a proxy before Dinky that wants "
+            "credentials of its own?"
+        )
+        raise DinkySignInError(_message(config, call, why))
     if config.token:
-        return (
+        why = (
             f"Dinky does not accept the token of the connection ({said}). A token issued in Dinky's UI works "
             "only after Dinky's next restart; check that it is still listed there"
         )
-    return (
+        raise DinkySignInError(_message(config, call, why))
+    why = (
         f"Dinky signed us out ({said}). Every sign-in of a user pushes out the one before: give Airflow "
         "a Dinky user of its own, or a token issued in Dinky's UI"
     )
+    raise SessionLost(_message(config, call, why))
 
 
 def _wrong_tenant(config: DinkyConfig, call: ApiCall[Any]) -> DinkySignInError:
@@ -314,7 +356,7 @@ def _unreadable(config: DinkyConfig, call: ApiCall[Any], what: str, body: bytes)
 
 
 def _message(config: DinkyConfig, call: ApiCall[Any], what: str) -> str:
-    return f"connection '{config.name}' ({config.base_url}): {call.what}: {what}"
+    return f"connection '{config.name}' ({call.base_url or config.base_url}): {call.what}: {what}"
 
 
 def _quote(config: DinkyConfig, body: bytes) -> str:
@@ -331,12 +373,12 @@ def _said(config: DinkyConfig, envelope: Any) -> str:
 def _json_or_none(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
 def _code(body: Any) -> int | None:
     try:
         return int(body["code"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 _LONGEST_WAIT = 24 * 3600.0
+_LARGEST_ID = 2**31 - 1
 
 
 class ConnectionLike(Protocol):
@@ -50,6 +52,10 @@ class _Reader:
         login, password = _clean(self._connection.login), _clean(self._connection.password)
         if login and not password:
             self._fail("password", "is empty, but a user is given; for anonymous use leave both empty")
+        if password and not login and not (password.isascii() and password.isprintable()):
+            self._fail(
+                "password", "is no token as Dinky issues it, and no user is given whose password it is"
+            )
         return DinkyConfig(
             base_url=self._base_url(),
             name=self._name,
@@ -71,7 +77,11 @@ class _Reader:
         host = _clean(self._connection.host)
         if not host:
             self._fail("host", "is empty; put Dinky's host name there")
-        pasted = urlsplit(host if "://" in host else f"//{host}")
+        host = _with_brackets(host)
+        try:
+            pasted = urlsplit(host if "://" in host else f"//{host}")
+        except ValueError:
+            self._fail("host", "is not a host name")
         scheme = (_clean(self._connection.schema) or pasted.scheme or "http").lower()
         if scheme not in ("http", "https"):
             self._fail("schema", f"must be http or https, not {scheme!r}")
@@ -79,7 +89,7 @@ class _Reader:
             self._fail("schema", f"says {scheme}, but host says {pasted.scheme}")
         if pasted.username or pasted.password:
             self._fail("host", "holds a user or password; put them into their own fields")
-        if not pasted.hostname or any(c.isspace() for c in host):
+        if not pasted.hostname or any(c.isspace() or not c.isprintable() for c in host):
             self._fail("host", "is not a host name")
         name = f"[{pasted.hostname}]" if ":" in pasted.hostname else pasted.hostname
         return f"{scheme}://{name}:{self._port(pasted.netloc)}{pasted.path.rstrip('/')}"
@@ -91,7 +101,7 @@ class _Reader:
             given = tail[2] if tail[1] else DEFAULT_PORT
         try:
             port = int(given)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             port = 0
         if not 0 < port < 65_536:
             self._fail("port", f"must be a port number, not {given!r}")
@@ -103,7 +113,7 @@ class _Reader:
             return {}
         try:
             extra = json.loads(text) if isinstance(text, str) else text
-        except ValueError:
+        except (ValueError, RecursionError):
             extra = None
         if not isinstance(extra, Mapping):
             self._fail("extra", "must be a JSON object")
@@ -119,21 +129,15 @@ class _Reader:
 
     def _tenant_id(self) -> int:
         value = self._given("tenant_id", 1)
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = 0
-        if isinstance(value, bool) or number < 1 or number != int(number):
+        number = _number(value)
+        if not 1 <= number <= _LARGEST_ID or number != int(number):
             self._fail("tenant_id", f"must be a whole number from 1, not {value!r}")
         return int(number)
 
     def _seconds(self, field: str, default: float) -> float:
         value = self._given(field, default)
-        try:
-            seconds = float(value)
-        except (TypeError, ValueError):
-            seconds = 0
-        if isinstance(value, bool) or not 0 < seconds <= _LONGEST_WAIT:
+        seconds = _number(value)
+        if not 0 < seconds <= _LONGEST_WAIT:
             self._fail(field, f"must be a number of seconds above 0 and up to a day, not {value!r}")
         return seconds
 
@@ -146,7 +150,7 @@ class _Reader:
 
     def _ca_bundle(self) -> str | None:
         path = _clean(self._given("ca_bundle", None))
-        if path and not os.access(path, os.R_OK):
+        if path and not _readable(path):
             self._fail("ca_bundle", f"is no readable file on this machine: {path!r}")
         return path
 
@@ -156,6 +160,29 @@ class _Reader:
 
     def _fail(self, field: str, problem: str) -> NoReturn:
         raise DinkyConfigError(f"connection '{self._name}': field '{field}' {problem}")
+
+
+def _with_brackets(host: str) -> str:
+    """The host with brackets around it if it is a bare IPv6 address."""
+    try:
+        return f"[{IPv6Address(host)}]"
+    except ValueError:
+        return host
+
+
+def _number(value: Any) -> float:
+    """The value as a number; 0, which no field takes, if it is none."""
+    try:
+        return 0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _readable(path: str) -> bool:
+    try:
+        return os.access(path, os.R_OK)
+    except ValueError:  # no path at all, such as one with a null character
+        return False
 
 
 def _clean(value: Any) -> str | None:

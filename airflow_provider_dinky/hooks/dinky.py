@@ -117,20 +117,14 @@ class DinkyHook(BaseHook):
         :raises DinkyRefusedError: no job was started, and why.
         :raises AmbiguousSubmitError: a job may have been started, and where to look.
         """
-        from airflow_provider_dinky.submission import Submission, submit_once
+        from airflow_provider_dinky.intent import Journal
+        from airflow_provider_dinky.submission import Starter
 
         task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
         newest = self.get_latest_job_instance(task_id)
-        return submit_once(
-            self.client,
-            Submission(
-                task_id,
-                run_key or f"hook/{uuid.uuid4()}",
-                savepoint_path,
-                variables or {},
-                baseline=newest.id if newest else 0,
-            ),
-        )
+        key = run_key or f"hook/{uuid.uuid4()}"
+        starter = Starter(self.client, task_id, key, Journal(None, key))
+        return starter.start(savepoint_path, variables or {}, newest.id if newest else 0)
 
     def restart_task(self, dinky_task_id: int, savepoint_path: str | None = None) -> SubmitResult:
         """Dinky's own restart. Without a path: savepoint, cancel, start from it; with one: cancel, start from that.
@@ -234,7 +228,7 @@ class DinkyHook(BaseHook):
 
     def _failure_trace(self, job_instance_id: int, job_id: str | None, address: str | None) -> str | None:
         from airflow_provider_dinky.client.blocking import DinkyClient
-        from airflow_provider_dinky.client.flink import flink_config, job_exceptions
+        from airflow_provider_dinky.client.flink import job_exceptions
         from airflow_provider_dinky.client.models import failure_trace
         from airflow_provider_dinky.client.retry import NO_RETRY
 
@@ -247,8 +241,8 @@ class DinkyHook(BaseHook):
                 job_id = job_id or detail.instance.job_id
                 address = address or (detail.history.job_manager_address if detail.history else None)
             if self.config.allow_flink_rest and job_id and address:
-                with DinkyClient(flink_config(self.config, address), NO_RETRY) as flink:
-                    return failure_trace(flink.send(job_exceptions(job_id)))
+                with DinkyClient(self.config, NO_RETRY) as client:
+                    return failure_trace(client.send(job_exceptions(address, job_id)))
         except DinkyError as error:
             self.log.debug("Nobody tells why job instance %s failed: %s", job_instance_id, error)
         return None
@@ -325,9 +319,13 @@ def checked_id(value: Any, field: str, conn_id: str) -> int:
 
     :raises DinkyConfigError: it is no positive whole number; nothing was sent.
     """
-    text = str(value).strip()
-    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
+    try:
+        text = str(value).strip()
+    except ValueError:
+        text = "a number too long to write down"
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
+    if isinstance(value, bool) or not 0 < number < 2**31:
         raise DinkyConfigError(
-            f"connection '{conn_id}': {field} must be a positive whole number, Dinky's id of it, not {value!r}"
+            f"connection '{conn_id}': {field} must be a positive whole number, Dinky's id of it, not {text[:80]!r}"
         )
-    return int(text)
+    return number

@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dinky._compat import AirflowSkipException, BaseOperator, Context, run_key
-from airflow_provider_dinky.exceptions import DinkyTaskError, as_airflow_errors
+from airflow_provider_dinky._compat import AirflowSkipException, BaseOperator, Context
+from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError, as_airflow_errors
 from airflow_provider_dinky.followed import FollowedJob
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
+from airflow_provider_dinky.intent import RESTART_STEPS
 from airflow_provider_dinky.operators.following import FollowingOperator
+from airflow_provider_dinky.pace import Pace
 from airflow_provider_dinky.parameters import choice, path_of, variables_of
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance, SubmitResult
     from airflow_provider_dinky.hooks.dinky import DinkyHook
+    from airflow_provider_dinky.submission import Starter
 
 IfRunning = Literal["fail", "skip", "attach", "restart", "submit"]
 RestartMethod = Literal["auto", "endpoint", "steps"]
@@ -37,6 +40,8 @@ class SubmitTaskOperator(FollowingOperator):
     :param if_running: what to do if the task has an active job that is not ours (UNKNOWN counts as active):
         ``fail``, ``skip``, ``attach`` (follow it), ``restart`` (as RestartTaskOperator does), or ``submit``
         another one beside it.
+    :param on_conflict: what to do if another job of the task was started just before ours, between our look and our
+        submit: ``stop`` ours, or leave it; the Airflow task fails either way, and is not retried.
     :param result_limit: rows of a plain-SQL task that go into XCom.
 
     The other parameters are those of :class:`~airflow_provider_dinky.operators.following.FollowingOperator`.
@@ -51,6 +56,7 @@ class SubmitTaskOperator(FollowingOperator):
         savepoint_path: str | None = None,
         variables: Mapping[str, Any] | None = None,
         if_running: IfRunning = "fail",
+        on_conflict: Literal["stop", "fail"] = "stop",
         result_limit: int = 1_000,
         **kwargs: Any,
     ) -> None:
@@ -58,6 +64,7 @@ class SubmitTaskOperator(FollowingOperator):
         self.savepoint_path = savepoint_path
         self.variables = variables
         self.if_running = choice("if_running", if_running, ("fail", "skip", "attach", "restart", "submit"))
+        self.on_conflict = choice("on_conflict", on_conflict, ("stop", "fail"))
         self.result_limit = result_limit
 
     def execute(self, context: Context) -> int | None:
@@ -67,23 +74,32 @@ class SubmitTaskOperator(FollowingOperator):
         with as_airflow_errors(), self.hook:
             task_id = checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
             variables = variables_of(self.variables, self.dinky_conn_id)
-            key = run_key(context)
-            result = self._submitted_before(task_id, key)
-            if result is None:
-                newest = self.hook.get_latest_job_instance(task_id)
-                if newest is not None and newest.status.is_active:
-                    return self._is_running(context, task_id, key, newest, variables)
-                result = self._submit(task_id, key, newest, variables)
-            return self._started(context, task_id, result)
+            starter = self._starter(context, task_id)
+            if self._restarts(starter):
+                return self._restart(context, starter, variables)
+            found = starter.find()
+            if found is not None:
+                self.log.info("Job instance %s was started by this run already", found.job_instance_id)
+                return self._started(context, task_id, found)
+            newest = self.hook.get_latest_job_instance(task_id)
+            if newest is not None and newest.status.is_active:
+                return self._is_running(context, starter, newest, variables)
+            return self._start(context, starter, newest, variables)
+
+    @staticmethod
+    def _restarts(starter: Starter) -> bool:
+        """Whether an earlier try was about a restart (``if_running="restart"``), which has to be gone on with."""
+        stored = starter.journal.last()
+        return stored is not None and (stored.taken is not None or stored.step in RESTART_STEPS)
 
     def _is_running(
         self,
         context: Context,
-        task_id: int,
-        key: str,
+        starter: Starter,
         newest: JobInstance,
         variables: Mapping[str, Any] | None,
     ) -> int | None:
+        task_id = starter.dinky_task_id
         running = (
             f"Dinky task {task_id} has an active job already: job instance {newest.id}, {newest.status}, "
             f"since {newest.create_time}"
@@ -95,29 +111,58 @@ class SubmitTaskOperator(FollowingOperator):
             self.log.info("%s; following it", running)
             return self._follow(context, FollowedJob(task_id, newest.id, newest.job_id))
         if self.if_running == "restart":
-            from airflow_provider_dinky.restart import Restart
-
             self.log.info("%s; restarting it", running)
-            path = path_of(self.savepoint_path)
-            result = Restart(self.hook, task_id, key, path, variables, sleep=self._sleep).run()
-            return self._started(context, task_id, result)
+            return self._restart(context, starter, variables)
         if self.if_running == "submit":
             self.log.warning("%s; starting another one beside it, as if_running='submit' says", running)
-            return self._started(context, task_id, self._submit(task_id, key, newest, variables))
+            return self._start(context, starter, newest, variables)
         raise DinkyTaskError(
             f"connection '{self.dinky_conn_id}': {running}. Nothing was started; if_running can be 'skip', "
             "'attach', 'restart' or 'submit'"
         )
 
-    def _submit(
-        self, task_id: int, key: str, newest: JobInstance | None, variables: Mapping[str, Any] | None
-    ) -> SubmitResult:
-        from airflow_provider_dinky.submission import Submission, submit_once
+    def _start(
+        self,
+        context: Context,
+        starter: Starter,
+        newest: JobInstance | None,
+        variables: Mapping[str, Any] | None,
+    ) -> int | None:
+        baseline = newest.id if newest else 0
+        result = starter.start(path_of(self.savepoint_path), variables or {}, baseline)
+        if self.if_running != "submit" and result.job_instance_id is not None:
+            self._give_way(self._started_job(starter.dinky_task_id, result), baseline)
+        return self._started(context, starter.dinky_task_id, result)
 
-        submission = Submission(
-            task_id, key, path_of(self.savepoint_path), variables or {}, baseline=newest.id if newest else 0
-        )
-        return submit_once(self.hook.client, submission, sleep=self._sleep)
+    def _give_way(self, job: FollowedJob, baseline: int) -> None:
+        from airflow_provider_dinky.rivals import find_rivals
+
+        assert job.dinky_task_id is not None
+        earlier, later = find_rivals(self.hook, job.dinky_task_id, job.job_instance_id, baseline)
+        if later:
+            self.log.warning(
+                "Beside %s, job instance %s of the same Dinky task was started at the same time; whoever started it is "
+                "to give way",
+                job,
+                ", ".join(str(rival.id) for rival in later),
+            )
+        if earlier:
+            others = ", ".join(f"job instance {rival.id}" for rival in earlier)
+            done = (
+                self._stop(job, "cancel")
+                if self.on_conflict == "stop"
+                else f"{job} is left running, as on_conflict='fail' says"
+            )
+            raise RivalJobError(
+                f"connection '{self.dinky_conn_id}': {job} was started beside {others}, which somebody else started at "
+                f"the same time. {done}"
+            )
+
+    def _restart(self, context: Context, starter: Starter, variables: Mapping[str, Any] | None) -> int | None:
+        from airflow_provider_dinky.restart import Restart
+
+        result = Restart(self.hook, starter, path_of(self.savepoint_path), variables).run()
+        return self._started(context, starter.dinky_task_id, result)
 
     def _started(self, context: Context, task_id: int, result: SubmitResult) -> int | None:
         self._push(context, {"savepoint_path": result.savepoint_path})
@@ -194,21 +239,14 @@ class RestartTaskOperator(FollowingOperator):
 
         with as_airflow_errors(), self.hook:
             task_id = checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
-            variables = variables_of(self.variables, self.dinky_conn_id)
-            key = run_key(context)
-            result = (
-                self._submitted_before(task_id, key)
-                or Restart(
-                    self.hook,
-                    task_id,
-                    key,
-                    path_of(self.savepoint_path),
-                    variables,
-                    self.method,
-                    self.stop_timeout,
-                    self._sleep,
-                ).run()
-            )
+            result = Restart(
+                self.hook,
+                self._starter(context, task_id),
+                path_of(self.savepoint_path),
+                variables_of(self.variables, self.dinky_conn_id),
+                self.method,
+                self.stop_timeout,
+            ).run()
             self._push(context, {"savepoint_path": result.savepoint_path})
             if result.is_plain_sql:
                 self._push(context, {"result": rows_of(result, self.result_limit)})
@@ -278,7 +316,7 @@ class CancelTaskOperator(BaseOperator):
         from airflow_provider_dinky.savepoints import take_savepoint
 
         if self.with_savepoint:
-            path = take_savepoint(self.hook, task_id, "stop")
+            path = take_savepoint(self.hook, task_id, "stop", Pace())
             self.log.info("Dinky stops job instance %s; its savepoint is %s", newest.id, path)
             return path
         try:
@@ -332,7 +370,7 @@ class SavepointTaskOperator(BaseOperator):
 
         with as_airflow_errors(), self.hook:
             task_id = checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
-            path = take_savepoint(self.hook, task_id, self.savepoint_type)
+            path = take_savepoint(self.hook, task_id, self.savepoint_type, Pace())
         self.log.info("Savepoint of Dinky task %s: %s", task_id, path)
         ti: Any = context["ti"]
         ti.xcom_push(key="savepoint_path", value=path)

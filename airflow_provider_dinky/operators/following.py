@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_dinky._compat import (
     BaseOperator,
@@ -15,6 +15,9 @@ from airflow_provider_dinky._compat import (
     Context,
     TaskDeferralTimeout,
     default_deferrable,
+    is_retry,
+    run_key,
+    state_store,
 )
 from airflow_provider_dinky.exceptions import (
     DinkyTaskError,
@@ -32,13 +35,16 @@ from airflow_provider_dinky.followed import (
     stop_steps,
 )
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
+from airflow_provider_dinky.intent import Journal
 from airflow_provider_dinky.job import Outcome, WaitFor, Watch, outcome
 from airflow_provider_dinky.links.dinky import DinkyJobLink, FlinkJobLink
+from airflow_provider_dinky.pace import Pace
 from airflow_provider_dinky.parameters import choice, seconds
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance, SubmitResult
     from airflow_provider_dinky.hooks.dinky import DinkyHook
+    from airflow_provider_dinky.submission import Starter
 
 HEARTBEAT = 300.0
 """Seconds between two log lines while nothing changes."""
@@ -59,6 +65,8 @@ class FollowingOperator(BaseOperator):
     :param unknown_timeout: seconds a job may be UNKNOWN (Dinky has lost sight of it) before the task fails.
     :param cancel_on_kill: what becomes of a job that this task started when the task is killed or times out:
         None leaves it running and says how to stop it, ``cancel`` cancels it, ``savepoint`` stops it with one.
+    :param on_ambiguous: what to do about a job that is most likely, but not provably, the one this run has started
+        (on an anonymous connection only): ``adopt`` follows it, with a warning; ``fail`` leaves it to a person.
     """
 
     template_fields: Sequence[str] = ("dinky_task_id", "dinky_conn_id")
@@ -77,6 +85,7 @@ class FollowingOperator(BaseOperator):
         timeout: float | timedelta | None = None,
         unknown_timeout: float = 600.0,
         cancel_on_kill: CancelOnKill = None,
+        on_ambiguous: Literal["adopt", "fail"] = "adopt",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -88,6 +97,7 @@ class FollowingOperator(BaseOperator):
         self.timeout = None if timeout is None else seconds("timeout", timeout)
         self.unknown_timeout = seconds("unknown_timeout", unknown_timeout)
         self.cancel_on_kill = choice("cancel_on_kill", cancel_on_kill, (None, "cancel", "savepoint"))
+        self.on_ambiguous = choice("on_ambiguous", on_ambiguous, ("adopt", "fail"))
         self._followed: FollowedJob | None = None
         self._killed = False
 
@@ -123,22 +133,23 @@ class FollowingOperator(BaseOperator):
         if self._followed is not None:
             self.log.warning("The task is being ended. %s", self._stop(self._followed))
 
-    def _submitted_before(self, dinky_task_id: int, run_key: str) -> SubmitResult | None:
-        """The job that an earlier try of this run has started, unless it failed; only a signed-in user can tell."""
-        if not self.hook.config.has_credentials:
-            return None
-        from airflow_provider_dinky.client.status import JobStatus
-        from airflow_provider_dinky.submission import Submission, await_submitted
+    def _pace(self) -> Pace:
+        return Pace(sleep=self._sleep)
 
-        found = await_submitted(self.hook.client, Submission(dinky_task_id, run_key), sleep=self._sleep)
-        if found is None or found.job_instance_id is None:
-            return None
-        status = self.hook.get_job_instance(found.job_instance_id).status
-        if status in (JobStatus.FAILED, JobStatus.CANCELED):
-            self.log.info("Job instance %s of an earlier try is %s", found.job_instance_id, status)
-            return None
-        self.log.info("Job instance %s was started by an earlier try of this task", found.job_instance_id)
-        return found
+    def _starter(self, context: Context, dinky_task_id: int) -> Starter:
+        """What starts the job once for this run of the Airflow task."""
+        from airflow_provider_dinky.submission import Starter
+
+        key = run_key(context)
+        return Starter(
+            self.hook.client,
+            dinky_task_id,
+            key,
+            Journal(state_store(context), key),
+            is_retry=is_retry(context),
+            on_ambiguous=self.on_ambiguous,
+            pace=self._pace(),
+        )
 
     def _follow(self, context: Context, job: FollowedJob, *, since: float | None = None) -> int | None:
         started = time.monotonic() if since is None else since
@@ -211,6 +222,8 @@ class FollowingOperator(BaseOperator):
                 unknown_timeout=self.unknown_timeout,
                 dinky_task_id=job.dinky_task_id,
                 cancel_on_kill=self.cancel_on_kill if job.started else None,
+                job_id=job.job_id,
+                job_manager_address=job.job_manager_address,
             ),
             method_name="execute_complete",
             kwargs={"job": job.to_dict()},
@@ -265,8 +278,9 @@ class FollowingOperator(BaseOperator):
             f"{after}. {self._stop(job)}\nDinky: {dinky_url(self.hook.config.base_url, job.job_instance_id)}"
         )
 
-    def _stop(self, job: FollowedJob) -> str:
-        if self.cancel_on_kill is None or not job.started:
+    def _stop(self, job: FollowedJob, how: CancelOnKill = None) -> str:
+        how = how or self.cancel_on_kill
+        if how is None or not job.started:
             return (
                 f"{job} is left running; stop it in Dinky, or with "
                 f"CancelTaskOperator(dinky_task_id={job.dinky_task_id})"
@@ -278,7 +292,7 @@ class FollowingOperator(BaseOperator):
         try:
             config = hasty(self.hook.config)
             with DinkyClient(config, HASTY) as client:
-                return client.run(stop_steps(job, self.cancel_on_kill, via_api=config.has_credentials))
+                return client.run(stop_steps(job, how, config))
         except DinkyError as error:
             return f"Whether {job} was stopped is not known: {error}"
 

@@ -44,6 +44,8 @@ class JobStatusTrigger(BaseTrigger):
     :param newer_than_job_instance_id: with a task and no run: the newest run that is not meant.
     :param cancel_on_kill: how to stop the job, which the task started, when a user ends the deferred task
         (Airflow 3.3 on); None leaves it alone.
+    :param job_id: Flink's id of the job, and ``job_manager_address`` its job manager: for ``cancel_on_kill`` of a job
+        that Dinky does not take for the task's current one any more, where the connection allows Flink REST.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class JobStatusTrigger(BaseTrigger):
         dinky_task_id: int | None = None,
         newer_than_job_instance_id: int | None = None,
         cancel_on_kill: CancelOnKill = None,
+        job_id: str | None = None,
+        job_manager_address: str | None = None,
     ) -> None:
         super().__init__()
         self.job_instance_id = job_instance_id
@@ -68,6 +72,8 @@ class JobStatusTrigger(BaseTrigger):
         self.dinky_task_id = dinky_task_id
         self.newer_than_job_instance_id = newer_than_job_instance_id
         self.cancel_on_kill = cancel_on_kill
+        self.job_id = job_id
+        self.job_manager_address = job_manager_address
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments."""
@@ -83,6 +89,8 @@ class JobStatusTrigger(BaseTrigger):
                 "dinky_task_id": self.dinky_task_id,
                 "newer_than_job_instance_id": self.newer_than_job_instance_id,
                 "cancel_on_kill": self.cancel_on_kill,
+                "job_id": self.job_id,
+                "job_manager_address": self.job_manager_address,
             },
         )
 
@@ -102,11 +110,13 @@ class JobStatusTrigger(BaseTrigger):
         """Stop the job if that was asked for; called when a user ends the deferred task."""
         if self.cancel_on_kill is None or self.job_instance_id is None:
             return
-        job = FollowedJob(self.dinky_task_id, self.job_instance_id, started=True)
+        job = FollowedJob(
+            self.dinky_task_id, self.job_instance_id, self.job_id, self.job_manager_address, started=True
+        )
         try:
             config = hasty(await self._read_config())
             async with AsyncDinkyClient(config, HASTY) as client:
-                done = await client.run(stop_steps(job, self.cancel_on_kill, via_api=config.has_credentials))
+                done = await client.run(stop_steps(job, self.cancel_on_kill, config))
             self.log.info("The task was ended: %s", done)
         except DinkyError as error:
             self.log.warning("The task was ended; whether %s was stopped is not known: %s", job, error)

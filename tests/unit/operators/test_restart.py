@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_dinky.exceptions import DinkyTaskError
 from airflow_provider_dinky.operators.dinky import RestartTaskOperator, SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
-from tests.airflow_task import execute, new_context
+from tests.airflow_task import StateStore, execute, new_context
 
 STREAM, REPORT, PAYMENTS = 1, 2, 7
 
@@ -119,19 +119,25 @@ class TestAuto:
     def test_takes_the_endpoint_where_that_does_the_whole_job(self, sandbox: Sandbox) -> None:
         start()
         task = restart()
-        execute(task, new_context(task))
+        execute(task, new_context(task, store=StateStore()))
         assert used(sandbox) == "endpoint"
+
+    def test_takes_the_steps_where_nothing_can_be_written_down(self, sandbox: Sandbox) -> None:
+        start()
+        task = restart()
+        execute(task, new_context(task))
+        assert used(sandbox) == "steps"
 
     def test_takes_the_steps_for_an_anonymous_caller_who_could_not_go_back(self, sandbox: Sandbox) -> None:
         start()
         task = restart(dinky_conn_id="anonymous")
-        execute(task, new_context(task))
+        execute(task, new_context(task, store=StateStore()))
         assert used(sandbox) == "steps"
 
     def test_takes_over_the_variables_of_the_running_job(self, sandbox: Sandbox) -> None:
         start(PAYMENTS, variables={"region": "EU"})
         task = restart(PAYMENTS)
-        execute(task, new_context(task))
+        execute(task, new_context(task, store=StateStore()))
 
         assert used(sandbox) == "steps"
         assert sandbox.engine.jobs[-1].variables["region"] == "EU"
@@ -198,7 +204,9 @@ class TestNeverLeavesItDownSilently:
         start(PAYMENTS, variables={"region": "EU"})
         task = restart(PAYMENTS, dinky_conn_id="anonymous", method="endpoint")
 
-        with pytest.raises(DinkyTaskError, match=r"is DOWN \((CANCELED|FINISHED)\).*find it in Dinky"):
+        with pytest.raises(
+            DinkyTaskError, match=r"is DOWN \(job instance 1 is (CANCELED|FINISHED)\).*find it in Dinky"
+        ):
             execute(task, new_context(task))
 
     def test_a_savepoint_that_fails_touches_nothing(self, sandbox: Sandbox, conn_id: str) -> None:
@@ -279,7 +287,7 @@ class TestLostAnswer:
         sandbox.fault("reset", "/savepoint", when="after")
         task = restart(dinky_conn_id="anonymous", method="steps")
 
-        with pytest.raises(DinkyTaskError, match=r"has ended \(FINISHED\), so the task is DOWN"):
+        with pytest.raises(DinkyTaskError, match=r"is DOWN \(job instance 1 is FINISHED\).*find it in Dinky"):
             execute(task, new_context(task))
         assert len(sandbox.engine.jobs) == 1
 

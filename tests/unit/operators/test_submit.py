@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_dinky._compat import AirflowSkipException, TaskDeferralTimeout
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError, JobTimeoutError
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
+from airflow_provider_dinky.submission import Starter
 from tests.airflow_task import execute, new_context
 
 STREAM, REPORT, BACKFILL, FAILING, BAD_SQL, PLAIN_SQL, PAYMENTS, BAD_PLAIN_SQL = range(1, 9)
@@ -382,9 +384,24 @@ class TestKill:
 
         assert [job.state for job in sandbox.engine.jobs] == ["RUNNING", "RUNNING"]
         assert (
-            "job instance 1 of Dinky task 1 was not stopped: the newest one of its Dinky task is 2"
+            "job instance 1 of Dinky task 1 was not stopped: the current one of its Dinky task is 2"
             in logged()
         )
+
+    def test_cancels_such_a_job_in_flink_where_that_is_allowed(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection = {**json.loads(sandbox.airflow_connection), "extra": {"allow_flink_rest": True}}
+        monkeypatch.setenv("AIRFLOW_CONN_FLINK", json.dumps(connection))
+        task = submit(STREAM, dinky_conn_id="flink", cancel_on_kill="cancel")
+        execute(task, new_context(task))
+        other = submit(STREAM, if_running="submit")
+        execute(other, new_context(other, run_id="other"))
+        task.on_kill()
+
+        ours, theirs = sandbox.engine.jobs
+        assert ours.state in ("CANCELLING", "CANCELED")
+        assert theirs.ended is None
 
     def test_never_stops_an_attached_job(self, sandbox: Sandbox) -> None:
         other = submit(STREAM)
@@ -440,6 +457,59 @@ class TestLostSight:
 
         with pytest.raises(JobTimeoutError, match="is HIBERNATING and not running after"):
             execute(task, new_context(task, run_id="other"))
+
+
+class TestTwoRunsAtOnce:
+    """Two DAG runs that saw no job, and both submit."""
+
+    @pytest.fixture
+    def rival(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another run's submit slips in between our look and our submit."""
+        start = Starter.start
+
+        def late(starter: Starter, *args: Any, **kwargs: Any) -> Any:
+            monkeypatch.setattr(Starter, "start", start)
+            other = submit(STREAM, wait_for="submitted")
+            other.execute(new_context(other, run_id="other"))
+            return start(starter, *args, **kwargs)
+
+        monkeypatch.setattr(Starter, "start", late)
+
+    def test_the_later_job_gives_way(self, sandbox: Sandbox, rival: None, conn_id: str) -> None:
+        task = submit(STREAM, dinky_conn_id=conn_id)
+
+        with pytest.raises(
+            AirflowFailException, match="job instance 2.*beside job instance 1.*asked to cancel"
+        ):
+            execute(task, new_context(task))
+        first, second = sandbox.engine.jobs
+        assert first.ended is None
+        assert second.state in ("CANCELLING", "CANCELED")
+
+    def test_or_fails_and_names_both(self, sandbox: Sandbox, rival: None) -> None:
+        task = submit(STREAM, on_conflict="fail")
+
+        with pytest.raises(AirflowFailException, match="job instance 2.*beside job instance 1.*left running"):
+            execute(task, new_context(task))
+        assert all(job.ended is None for job in sandbox.engine.jobs)
+
+    def test_the_earlier_one_says_that_it_saw_the_other(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+    ) -> None:
+        start = Starter.start
+
+        def early(starter: Starter, *args: Any, **kwargs: Any) -> Any:
+            result = start(starter, *args, **kwargs)
+            monkeypatch.setattr(Starter, "start", start)
+            other = submit(STREAM, wait_for="submitted", if_running="submit")
+            other.execute(new_context(other, run_id="other"))
+            return result
+
+        monkeypatch.setattr(Starter, "start", early)
+        task = submit(STREAM)
+
+        assert execute(task, new_context(task)) == 1
+        assert "job instance 2" in logged()
 
 
 def test_xcom_that_cannot_be_written_does_not_lose_the_job(

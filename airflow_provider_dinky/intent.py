@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an Airflow task wrote down before it acted, so that the next try knows where the one before has died.
+
+It is written before each step, with the time, to Airflow's task state store (3.3 on), which retries of a task
+share. It never expires and is never deleted: the key holds the generation, so a clear begins with a clean page.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Protocol
+
+log = logging.getLogger(__name__)
+
+
+class Step(str, Enum):
+    """The step that was about to be taken, or has been."""
+
+    SUBMIT = "submit"
+    """A submit was about to be sent."""
+    STARTED = "started"
+    """Its job is known."""
+    REFUSED = "refused"
+    """Dinky refused it; nothing was started."""
+    ENDPOINT = "endpoint"
+    """Dinky's own restart was about to be sent."""
+    STOP = "stop"
+    """A stop with savepoint was about to be sent."""
+    STOPPED = "stopped"
+    """The old job stops, or has; its savepoint is known."""
+    BACK = "back"
+    """After a failed new start, a submit from the savepoint just taken was about to be sent."""
+    RETURNED = "returned"
+    """The job runs again as before the restart."""
+
+
+RESTART_STEPS = frozenset({Step.ENDPOINT, Step.STOP, Step.STOPPED, Step.BACK, Step.RETURNED})
+
+
+@dataclass(frozen=True)
+class Intent:
+    """One entry.
+
+    :param run_key: whose it is.
+    :param sent_at: when, in seconds since 1970.
+    :param patience: seconds that what was about to be sent may take in the server.
+    :param baseline: id of the task's newest job instance before; 0 for none.
+    :param resume_from: savepoint the new job starts from.
+    :param taken: savepoint the old job was stopped with.
+    :param known_savepoint: the newest savepoint Dinky knew before.
+    :param job: the started job, as ``FollowedJob.to_dict`` gives it.
+    """
+
+    run_key: str
+    step: Step
+    sent_at: float
+    patience: float
+    baseline: int = 0
+    resume_from: str | None = None
+    taken: str | None = None
+    known_savepoint: str | None = None
+    job: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settled_at(self) -> float:
+        """When what was sent can no longer be under way, in seconds since 1970."""
+        return self.sent_at + self.patience
+
+    def then(self, step: Step, **changes: Any) -> Intent:
+        """The entry of the step after this one."""
+        return replace(self, step=step, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return {**asdict(self), "step": self.step.value}
+
+    @classmethod
+    def from_json(cls, stored: Any) -> Intent | None:
+        """Out of :meth:`to_json`; None for what is no entry, fields of another version are ignored."""
+        if not isinstance(stored, Mapping):
+            return None
+        known = {name: value for name, value in stored.items() if name in cls.__dataclass_fields__}
+        try:
+            return cls(**{**known, "step": Step(known.get("step"))})
+        except (TypeError, ValueError):
+            log.warning("The task state store holds an entry that cannot be read: %s", stored)
+            return None
+
+
+class Store(Protocol):
+    """Where entries are kept: Airflow's task state store."""
+
+    def get(self, key: str) -> Any:
+        """The value of a key, or None."""
+
+    def set(self, key: str, value: Any, *, retention: timedelta) -> None:
+        """Keep a value for the time given."""
+
+
+class Journal:
+    """The entries of one Airflow task run, the last one counts.
+
+    :param store: None where Airflow has none; then an entry lives as long as the try.
+    """
+
+    def __init__(self, store: Store | None, run_key: str) -> None:
+        self._store = store
+        self._run_key = run_key
+        self._key = f"dinky_{run_key.rpartition('/')[2]}"
+        self._last: Intent | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the next try will see the entries."""
+        return self._store is not None
+
+    def last(self) -> Intent | None:
+        """The last entry of this run, of this try or an earlier one."""
+        if self._last is None and self._store is not None:
+            stored = Intent.from_json(self._store.get(self._key))
+            if stored is not None and stored.run_key == self._run_key:
+                self._last = stored
+        return self._last
+
+    def announce(self, intent: Intent) -> None:
+        """Write down what is about to be done; if that fails, it must not be done."""
+        if self._store is not None:
+            self._store.set(self._key, intent.to_json(), retention=timedelta.max)
+        self._last = intent
+
+    def note(self, intent: Intent) -> None:
+        """Write down what has been done; if that fails, the next try finds out by itself."""
+        try:
+            self.announce(intent)
+        except Exception:
+            self._last = intent
+            log.exception("The task state store could not be written; a retry will have to look: %s", intent)
