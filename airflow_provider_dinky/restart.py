@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import AmbiguousSubmitError, DinkyError
-from airflow_provider_dinky.client.models import SubmitResult
+from airflow_provider_dinky.client.models import JobConfig, SubmitResult
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError
 from airflow_provider_dinky.followed import FollowedJob
@@ -65,10 +65,10 @@ class Restart:
         stored = self._journal.last()
         if stored is None:
             found = self.starter.find() if self.hook.config.has_credentials else None
-            return found or self._afresh(after_unknown=self.starter.is_retry and not self._journal.is_kept)
+            return found or self._afresh()
         log.info("An earlier try got as far as '%s'; going on from there", stored.step.value)
         if stored.step is Step.RETURNED:
-            return self._afresh()
+            return self._afresh(stored)
         if stored.step is Step.STOP:
             return self._after_stop(stored)
         if stored.step is Step.STOPPED:
@@ -87,14 +87,18 @@ class Restart:
     def _task_id(self) -> int:
         return self.starter.dinky_task_id
 
-    def _afresh(self, *, after_unknown: bool = False) -> SubmitResult:
+    def _afresh(self, after: Intent | None = None) -> SubmitResult:
+        """Restart what runs now.
+
+        :param after: what an earlier step has written down that left, or seemed to leave, the job running.
+        """
         old = self._in_sight(self.hook.get_latest_job_instance(self._task_id))
         if old is None or old.status.is_final:
-            path = self.savepoint_path
-            if after_unknown and not path and old is not None:
-                path = self._savepoint_of_unknown_stop(old)
+            tried = after is not None or (self.starter.is_retry and not self._journal.is_kept)
+            if tried and old is not None and old.status != JobStatus.FAILED:
+                return self._resume_after_unknown_stop(old, after)
             log.info("Dinky task %s does not run; restart is a plain start", self._task_id)
-            return self.starter.start(path, self.variables or {}, old.id if old else 0)
+            return self.starter.start(self.savepoint_path, self.variables or {}, old.id if old else 0)
         variables = self._variables(old)
         if self._by_endpoint(variables):
             return self._restart_by_endpoint(old)
@@ -142,9 +146,9 @@ class Restart:
         """A stop with savepoint was sent, and its answer is not known: find out what became of it."""
         for pause in self.starter.pace.pauses():
             old = self.hook.refresh_job_instance(stop.baseline)
-            newest = newest_savepoint(self.hook, self._task_id)
-            if newest is not None and newest != stop.known_savepoint:
-                return self._stopped(stop, newest)
+            taken = self._taken_since(stop)
+            if taken is not None:
+                return self._stopped(stop, taken)
             if self.starter.pace.now() >= stop.settled_at or (
                 old.status.is_final and not self.hook.config.has_credentials
             ):
@@ -153,7 +157,7 @@ class Restart:
         if not old.status.is_final:
             log.info("The stop with savepoint had no effect: job instance %s is %s", old.id, old.status)
             self._journal.note(stop.then(Step.RETURNED))
-            return self._afresh()
+            return self._afresh(stop)
         raise self._down(old, error)
 
     def _stopped(self, stop: Intent, taken: str) -> SubmitResult:
@@ -185,12 +189,28 @@ class Restart:
                 log.warning("The answer of the restart was lost; looking for what became of it. %s", error)
                 return self._after_endpoint(sent, error)
             return self._endpoint_failed(sent, error)
-        self._note_started(sent, result)
+        return self._restarted(sent, result, told=True)
+
+    def _restarted(self, sent: Intent, result: SubmitResult, *, told: bool) -> SubmitResult:
+        """Note the job of Dinky's restart, and fail if it lost its state.
+
+        :param told: whether ``result`` would name the savepoint, had Dinky taken one.
+        """
+        error = None
         if not result.savepoint_path and result.job_instance_id is not None:
-            raise self._error(
-                "Dinky restarted the job WITHOUT its state: it took no savepoint. Job instance "
-                f"{result.job_instance_id} runs. Method 'steps' touches nothing when a savepoint fails"
-            )
+            runs = f"Job instance {result.job_instance_id} runs. Method 'steps' touches nothing when a savepoint fails"
+            if told:
+                error = self._error(
+                    f"Dinky restarted the job WITHOUT its state: it took no savepoint. {runs}"
+                )
+                log.error("%s", error)
+            else:
+                log.warning(
+                    "Whether the job resumed from a savepoint is not known; sign in to be told. %s", runs
+                )
+        self._note_started(sent, result)
+        if error is not None:
+            raise error
         return result
 
     def _after_endpoint(self, sent: Intent, error: DinkyError | None = None) -> SubmitResult:
@@ -199,11 +219,15 @@ class Restart:
             newest = self.hook.get_latest_job_instance(self._task_id)
             if newest is not None and newest.id > sent.baseline:
                 log.warning("Job instance %s is there; taking it for the restarted one", newest.id)
+                resumed = JobConfig(save_point_path=sent.resume_from or self._taken_since(sent))
                 result = SubmitResult(
-                    id=newest.history_id, job_instance_id=newest.id, job_id=newest.job_id, success=True
+                    id=newest.history_id,
+                    job_instance_id=newest.id,
+                    job_id=newest.job_id,
+                    job_config=resumed,
+                    success=True,
                 )
-                self._note_started(sent, result)
-                return result
+                return self._restarted(sent, result, told=self.hook.config.has_credentials)
             if self.starter.pace.now() >= sent.settled_at:
                 break
             self.starter.pace.sleep(pause)
@@ -211,8 +235,8 @@ class Restart:
         if not old.status.is_final:
             log.info("The restart had no effect: job instance %s is %s", old.id, old.status)
             self._journal.note(sent.then(Step.RETURNED))
-            return self._afresh()
-        return self._resume_what_the_endpoint_stopped(sent, old, error)
+            return self._afresh(sent)
+        return self._submit_or_go_back(self._stopped_by_endpoint(sent, old, error), old)
 
     def _endpoint_failed(self, sent: Intent, error: DinkyError) -> SubmitResult:
         old = self._wait_for_end(sent.baseline)
@@ -221,18 +245,13 @@ class Restart:
             raise self._error(
                 f"Job instance {old.id} is {old.status}; no new job was started", error
             ) from error
-        taken = newest_savepoint(self.hook, self._task_id)
-        if taken is None or taken == sent.known_savepoint:
-            raise self._down(old, error)
-        return self._go_back(sent.then(Step.STOPPED, taken=taken, resume_from=taken), old, error)
+        return self._go_back(self._stopped_by_endpoint(sent, old, error), old, error)
 
-    def _resume_what_the_endpoint_stopped(
-        self, sent: Intent, old: JobInstance, error: DinkyError | None
-    ) -> SubmitResult:
-        taken = newest_savepoint(self.hook, self._task_id)
-        if taken is None or taken == sent.known_savepoint:
+    def _stopped_by_endpoint(self, sent: Intent, old: JobInstance, error: DinkyError | None) -> Intent:
+        taken = self._taken_since(sent)
+        if taken is None:
             raise self._down(old, error)
-        return self._submit_or_go_back(sent.then(Step.STOPPED, taken=taken, resume_from=taken), old)
+        return sent.then(Step.STOPPED, taken=taken, resume_from=taken)
 
     # The new start, and the way back.
 
@@ -282,13 +301,13 @@ class Restart:
         if way_back.find() is None:
             return self._start_again(back)
         self._journal.note(back.then(Step.RETURNED))
-        return self._afresh()
+        return self._afresh(back)
 
     def _start_again(self, stored: Intent) -> SubmitResult:
         """The new job is not there, or has failed: start it from where it was to start."""
         newest = self._in_sight(self.hook.get_latest_job_instance(self._task_id))
         if newest is not None and newest.status.is_active:
-            return self._afresh()
+            return self._afresh(stored)
         old = self.hook.get_job_instance(stored.baseline) if stored.baseline else newest
         if old is None:
             return self._afresh()
@@ -324,25 +343,30 @@ class Restart:
         history = self.hook.client.send(calls.list_history(self._task_id, limit=50))
         return next((entry.variables for entry in history if entry.id == old.history_id), otherwise)
 
-    def _savepoint_of_unknown_stop(self, old: JobInstance) -> str | None:
-        """An earlier try may have stopped the job, and nothing was kept of it: its savepoint, if one is known.
+    def _taken_since(self, sent: Intent) -> str | None:
+        path = newest_savepoint(self.hook, self._task_id)
+        return path if path != sent.known_savepoint else None
+
+    def _resume_after_unknown_stop(self, old: JobInstance, after: Intent | None) -> SubmitResult:
+        """An earlier try may have stopped the job, and its savepoint was not kept: resume from it, if it is found.
 
         Flink names a savepoint after the job: ``savepoint-<first six of the job id>-...``.
         """
-        if old.status == JobStatus.FAILED:
-            return None
-        path = newest_savepoint(self.hook, self._task_id)
-        if path and old.job_id and f"savepoint-{old.job_id[:6]}-" in path:
-            log.warning(
-                "An earlier try has most likely stopped job instance %s with %s; resuming from it",
-                old.id,
-                path,
+        stopped = self._intent(Step.STOPPED, old, patience=0.0)
+        taken = self._taken_since(after or replace(stopped, known_savepoint=None))
+        if taken and f"savepoint-{(old.job_id or '?')[:6]}-" not in taken:
+            taken = None
+        if taken is None and not self.savepoint_path:
+            raise self._error(
+                f"the task does not run (job instance {old.id} is {old.status}), and an earlier try of this Airflow "
+                "task may have stopped it with a savepoint that is not known here. Starting without state could lose "
+                "data: give savepoint_path, or start it with SubmitTaskOperator"
             )
-            return path
-        raise self._error(
-            f"the task does not run (job instance {old.id} is {old.status}), and an earlier try of this Airflow task "
-            "may have stopped it with a savepoint that is not known here. Starting without state could lose data: give "
-            "savepoint_path, or start it with SubmitTaskOperator"
+        log.warning(
+            "An earlier try has most likely stopped job instance %s; its savepoint: %s", old.id, taken
+        )
+        return self._submit_or_go_back(
+            replace(stopped, taken=taken, resume_from=self.savepoint_path or taken), old
         )
 
     def _submit_patience(self) -> float:
@@ -365,7 +389,7 @@ class Restart:
         job = FollowedJob(
             self._task_id, result.job_instance_id, result.job_id, result.job_manager_address, started=True
         )
-        path = result.savepoint_path or newest_savepoint(self.hook, self._task_id)
+        path = result.savepoint_path
         self._journal.note(sent.then(Step.STARTED, job=job.to_dict(), resume_from=path, taken=path))
 
     def _down(self, old: JobInstance, error: DinkyError | None) -> DinkyTaskError:

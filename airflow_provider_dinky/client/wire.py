@@ -7,6 +7,7 @@ import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -30,6 +31,7 @@ FLINK_PATIENCE = 3.0
 """Seconds for one question to Flink itself: it is asked beside the way, and must not hold anybody up."""
 _NOT_SIGNED_IN = 7
 _TASK_UNKNOWN = frozenset({"task not exist", "任务不存在"})
+_NO_TOKEN = frozenset({"can not read token", "未能读取到有效 token"})
 _TLS_DISAGREEMENT = (
     "CERTIFICATE_VERIFY_FAILED",
     "certificate verify failed",
@@ -99,7 +101,7 @@ def build(config: DinkyConfig, call: ApiCall[Any], token: str | None = None) -> 
         params=call.params,
         json=call.json,
         headers=headers,
-        connect_timeout=min(config.connect_timeout, timeouts[call.patience]),
+        connect_timeout=min(FLINK_PATIENCE if call.patience == "flink" else inf, config.connect_timeout),
         read_timeout=timeouts[call.patience],
         fresh=not call.repeatable,
     )
@@ -246,6 +248,10 @@ def sign_in(config: DinkyConfig) -> Generator[tuple[ApiCall[Any], Request], Repl
     try:
         decode(config, choose, reply)
     except (SessionLost, DinkyRefusedError) as refused:
+        # It reads no token, although we sent one: so it refuses a tenant. Any other loss is somebody's sign-in.
+        said = _said(config, _json_or_none(reply.body)).strip().lower()
+        if isinstance(refused, SessionLost) and said not in _NO_TOKEN:
+            raise
         raise _wrong_tenant(config, choose) from refused
     return token
 

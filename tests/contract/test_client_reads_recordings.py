@@ -386,7 +386,9 @@ READINGS: Mapping[str, Reading] = {
     "cluster_instances": gives(by_hand),
     # Flink, directly and through Dinky
     "flink_job_failed": gives(bare_by_hand),
-    "flink_exceptions": gives(job_exceptions("63dfe9ba52ba3bd5aa08c37146daf9bd")),
+    "flink_exceptions": gives(
+        lambda recorded: replace(job_exceptions("jm:8081", "63dfe9ba52ba3bd5aa08c37146daf9bd"), base_url=None)
+    ),
     "flink_jobs_overview": gives(bare_by_hand),
     "flink_checkpoints": gives(bare_by_hand),
     "flink_unknown_job": refused(

@@ -174,13 +174,17 @@ class NeverDown(NeverTwice):
             self.nothing_is_silently_down()
 
 
+# Shrinking takes minutes: ask for it when there is a counter-example to make small.
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
+if os.environ.get("DINKY_MODEL_SHRINK"):
+    PHASES.append(Phase.shrink)
 COMMON: dict[str, Any] = {
     "max_examples": EXAMPLES,
     "stateful_step_count": 12,
     "deadline": None,
     "suppress_health_check": list(HealthCheck),
     "print_blob": True,
-    "phases": [Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if os.environ.get("DINKY_MODEL_SHRINK") else [])],
+    "phases": PHASES,
 }
 TestNeverTwice = pytest.mark.model(NeverTwice.TestCase)
 TestNeverTwice.settings = settings(**COMMON)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test relies on: a throw-away AIRFLOW_HOME, and nothing of this machine's network settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+# Airflow reads its home once, when it is first imported, which test modules do.
+AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ["AIRFLOW_HOME"] = AIRFLOW_HOME
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+# A proxy, CA file or netrc of this machine must not decide what a test sees; a test that wants one sets it.
+for _name in list(os.environ):
+    if _name.lower().endswith("_proxy") or _name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        del os.environ[_name]
+os.environ["NETRC"] = os.path.join(AIRFLOW_HOME, "no-netrc")
+
+import hypothesis  # noqa: E402
+from hypothesis.configuration import set_hypothesis_home_dir  # noqa: E402
+
+from tests.clients import AnyClient, Blocking, OnLoop  # noqa: E402
+
+set_hypothesis_home_dir(AIRFLOW_HOME)
+hypothesis.settings.register_profile("tests", database=None, deadline=None, max_examples=60)
+hypothesis.settings.load_profile("tests")
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture(params=[Blocking, OnLoop], ids=["blocking", "async"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., AnyClient]]:
+    """Makes clients, of the one kind and then of the other; they are closed when the test ends."""
+    clients: list[AnyClient] = []
+
+    def make(*args: Any, **settings: Any) -> AnyClient:
+        clients.append(request.param(*args, **settings))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What both clients do beside sending one call: run a series of calls, close, open again, hide their secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from airflow_provider_dinky.client import calls
+from airflow_provider_dinky.client.aio import AsyncDinkyClient
+from airflow_provider_dinky.client.blocking import DinkyClient
+from airflow_provider_dinky.client.calls import ApiCall
+from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.client.errors import DinkyNotFoundError
+from airflow_provider_dinky.client.retry import NO_RETRY
+from airflow_provider_dinky.sandbox import Sandbox
+from tests.clients import AnyClient
+from tests.servers import Request, TinyServer, envelope
+
+Steps = Generator[ApiCall[Any], Any, str]
+
+
+def newest(dinky_task_id: int) -> Steps:
+    version = yield calls.version()
+    instance = yield calls.get_latest_job_instance(dinky_task_id)
+    return f"{version}: {instance}"
+
+
+def nothing() -> Steps:
+    return "done"
+    yield
+
+
+async def test_a_series_of_calls(sandbox: Sandbox) -> None:
+    config = DinkyConfig(sandbox.url)
+    with DinkyClient(config, NO_RETRY) as blocking:
+        async with AsyncDinkyClient(config, NO_RETRY) as client:
+            assert blocking.run(newest(1)) == await client.run(newest(1)) == "1.1.0: None"
+            assert blocking.run(nothing()) == await client.run(nothing()) == "done"
+
+
+async def test_a_series_of_calls_ends_with_the_first_error(sandbox: Sandbox) -> None:
+    config = DinkyConfig(sandbox.url)
+    with DinkyClient(config, NO_RETRY) as blocking, pytest.raises(DinkyNotFoundError):
+        blocking.run(newest(99))
+    async with AsyncDinkyClient(config, NO_RETRY) as client:
+        with pytest.raises(DinkyNotFoundError):
+            await client.run(newest(99))
+
+
+def test_closed_and_used_again(connect: Callable[..., AnyClient]) -> None:
+    def respond(request: Request) -> Any:
+        return envelope("1.1.0")
+
+    with TinyServer(respond) as server:
+        client: Any = connect(DinkyConfig(server.url))
+        assert client.send(calls.version()) == "1.1.0"
+        closing = client.client.close()
+        if closing is not None:
+            client.run(closing)
+        assert client.send(calls.version()) == "1.1.0"
+    assert [request.connection for request in server.received] == [0, 1]
+
+
+def test_no_repr_shows_a_secret() -> None:
+    config = DinkyConfig("http://dinky:8888", username="ann", password="hunter22", token="hunter22-token")
+    blocking = DinkyClient(config)
+    blocking.close()
+    shown = f"{blocking!r} {AsyncDinkyClient(config)!r}"
+    assert "http://dinky:8888" in shown
+    assert "hunter22" not in shown

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A submit whose answer is lost: exactly one job, and its right id; or an error that says what to look at."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_dinky.client.errors import AmbiguousSubmitError, DinkyRefusedError
+from airflow_provider_dinky.hooks.dinky import DinkyHook
+from airflow_provider_dinky.sandbox import Sandbox
+from airflow_provider_dinky.sandbox.timing import Timing
+from tests.sandboxed import conn_id, logged, sandbox
+
+__all__ = ["conn_id", "logged", "sandbox"]
+
+STREAM, BAD_SQL, PLAIN = 1, 5, 6
+PATH = "/openapi/submitTask"
+
+
+@pytest.fixture
+def connect(
+    sandbox: Sandbox, conn_id: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., DinkyHook]]:
+    """Makes hooks, signed in and then anonymous, that wait so many seconds for a submit."""
+    hooks: list[DinkyHook] = []
+
+    def make(patience: float, of: Sandbox = sandbox) -> DinkyHook:
+        connection = of.airflow_connection if conn_id == "signed_in" else of.anonymous_airflow_connection
+        extra = {"submit_timeout": patience}
+        monkeypatch.setenv("AIRFLOW_CONN_C1", json.dumps({**json.loads(connection), "extra": extra}))
+        hooks.append(DinkyHook("c1"))
+        return hooks[-1]
+
+    yield make
+    for hook in hooks:
+        hook.close()
+
+
+@pytest.fixture
+def hook(connect: Callable[..., DinkyHook]) -> DinkyHook:
+    """A hook that has time."""
+    return connect(10)
+
+
+@pytest.fixture
+def hasty(connect: Callable[..., DinkyHook]) -> DinkyHook:
+    """A hook that waits 0.2 s for a submit, and looks as long for its job."""
+    return connect(0.2)
+
+
+def submits(sandbox: Sandbox) -> int:
+    return sum(request.path == PATH for request in sandbox.requests)
+
+
+LOST: dict[str, dict[str, Any]] = {
+    "reset": {"kind": "reset"},
+    "no answer": {"kind": "hang"},
+    "502": {"kind": "status"},
+    "no JSON": {"kind": "body", "body": "<html>"},
+    "cut JSON": {"kind": "body", "body": '{"data": {"jobInst'},
+    "another host": {"kind": "redirect", "location": "http://dinky.invalid/"},
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_the_answer_is_lost_after_the_server_acted(
+    sandbox: Sandbox, connect: Callable[..., DinkyHook], how: str
+) -> None:
+    hook = connect(0.5 if how == "no answer" else 10)
+    hook.submit_task(STREAM)
+    sandbox.fault(path=PATH, when="after", **LOST[how])
+    result = hook.submit_task(STREAM, variables={"day": "1"})
+    first, second = sandbox.engine.jobs
+    assert result.job_id == second.jid != first.jid
+    assert result.job_instance_id == 2
+    assert second.variables["day"] == "1"
+    assert submits(sandbox) == 2
+
+
+@pytest.mark.parametrize("how", ["reset", "no answer", "502"])
+def test_the_request_is_lost_before_the_server_acted(sandbox: Sandbox, hasty: DinkyHook, how: str) -> None:
+    sandbox.fault(path=PATH, when="before", **LOST[how])
+    with pytest.raises(AmbiguousSubmitError) as caught:
+        hasty.submit_task(STREAM, "s3://sp/1", run_key="d/r/t")
+    assert list(sandbox.engine.jobs) == []
+    assert submits(sandbox) == 1
+    said = str(caught.value)
+    assert "connection 'c1'" in said
+    assert "submit of Dinky task 1" in said
+    assert "It was not sent again" in said
+    assert "Look into Dinky whether a job of the task runs before you start one" in said
+    assert "It was to resume from s3://sp/1" in said
+    sign = (
+        "no mark airflow_run_key='d/r/t' in the task's history"
+        if hasty.config.has_credentials
+        else "no job instance of the task newer than none"
+    )
+    assert sign in said
+    assert caught.value.outcome_unknown
+
+
+def test_the_job_appears_only_after_the_client_gave_up(connect: Callable[..., DinkyHook]) -> None:
+    with Sandbox(speed=60, seed=1, timing=Timing(first_submit=36)) as slow:  # 0.6 s of ours
+        result = connect(0.4, slow).submit_task(STREAM)
+        (job,) = slow.engine.jobs
+        assert result.job_id == job.jid
+        assert submits(slow) == 1
+
+
+def test_dinky_restarts_before_it_can_be_asked(sandbox: Sandbox, connect: Callable[..., DinkyHook]) -> None:
+    sandbox.fault("hang", PATH, when="after")
+    restart = threading.Timer(0.1, lambda: sandbox.restart(down_for=20))
+    restart.start()
+    result = connect(0.5).submit_task(STREAM)
+    restart.join()
+    (job,) = sandbox.engine.jobs
+    assert result.job_id == job.jid
+    assert submits(sandbox) == 1
+
+
+def test_dinky_is_down_when_the_submit_is_to_be_sent(sandbox: Sandbox, hook: DinkyHook) -> None:
+    hook.get_version()
+    back = threading.Thread(target=lambda: sandbox.restart(down_for=20))
+    back.start()
+    deadline = time.monotonic() + 5
+    while not sandbox._core.is_down:
+        assert time.monotonic() < deadline
+    result = hook.submit_task(STREAM)
+    back.join()
+    (job,) = sandbox.engine.jobs
+    assert result.job_id == job.jid
+
+
+def test_somebody_else_submits_meanwhile(sandbox: Sandbox, hasty: DinkyHook) -> None:
+    """Signed in, the mark tells which job is ours; anonymous, a newer job is only most likely ours."""
+    sandbox.fault("reset", PATH, when="before")
+    other = DinkyHook("signed_in")
+    threading.Timer(0.05, lambda: other.submit_task(STREAM)).start()
+    if hasty.config.has_credentials:
+        with pytest.raises(AmbiguousSubmitError):
+            hasty.submit_task(STREAM)
+    else:
+        assert hasty.submit_task(STREAM).job_instance_id == 1
+    other.close()
+    assert len(sandbox.engine.jobs) == 1
+
+
+def test_the_lost_answer_was_a_refusal(sandbox: Sandbox, hasty: DinkyHook) -> None:
+    sandbox.fault("reset", PATH, when="after")
+    kind: type[Exception] = DinkyRefusedError if hasty.config.has_credentials else AmbiguousSubmitError
+    with pytest.raises(kind) as caught:
+        hasty.submit_task(BAD_SQL)
+    if hasty.config.has_credentials:
+        assert "Dinky's history says: Exception in executing FlinkSQL" in str(caught.value)
+    assert list(sandbox.engine.jobs) == []
+
+
+def test_the_lost_answer_was_of_plain_sql(sandbox: Sandbox, hasty: DinkyHook) -> None:
+    """Plain SQL leaves no trace in Dinky: whether it ran is for a person to find out."""
+    sandbox.fault("reset", PATH, when="after")
+    with pytest.raises(AmbiguousSubmitError):
+        hasty.submit_task(PLAIN)
+    assert submits(sandbox) == 1
+
+
+def test_what_is_refused_is_neither_looked_for_nor_sent_again(sandbox: Sandbox, hook: DinkyHook) -> None:
+    with pytest.raises(DinkyRefusedError):
+        hook.submit_task(BAD_SQL)
+    assert [request.path for request in sandbox.requests][-1] == PATH
+
+
+def test_a_lost_answer_is_said(sandbox: Sandbox, hook: DinkyHook, logged: Callable[[], str]) -> None:
+    sandbox.fault("reset", PATH, when="after")
+    hook.submit_task(STREAM)
+    said = logged()
+    assert "The answer of the submit was lost; looking for its job" in said
+    if not hook.config.has_credentials:
+        assert "most likely" in said
+        assert "Sign in to Dinky to have this proved instead of inferred" in said
