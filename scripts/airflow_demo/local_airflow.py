@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Airflow on loopback, each part of it a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Set
+from pathlib import Path
+
+import psutil
+
+from airflow_demo.airflow_api import AirflowApi, ApiUnavailable
+
+# Two API servers, one for tasks and one for people: with SQLite, a single one now and then waits for itself. (It writes
+# its audit log on the event loop, which blocks that while a request that it has not finished holds the database.)
+COMPONENTS = {
+    "api-server": ("api-server", "--apps", "core"),
+    "execution-api": ("api-server", "--apps", "execution"),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+}
+USER = "admin"
+START_SECONDS = 120.0
+STOP_SECONDS = 6.0
+
+# Tasks look at their jobs every 10 s unless told otherwise: right for jobs that run for hours, slow for a demo.
+_QUICK = """\
+from datetime import timedelta
+
+
+def task_policy(task):
+    task.retry_delay = timedelta(seconds=1)
+    for name in ("poll_interval", "poke_interval"):
+        if hasattr(task, name):
+            setattr(task, name, 0.5)
+"""
+# With a schedule, a DAG runs as soon as it is no longer paused, and then whenever it is time.
+_BY_HAND = """
+
+def dag_policy(dag):
+    from airflow.sdk.definitions.timetables.simple import NullTimetable
+
+    dag.timetable = NullTimetable()
+"""
+
+
+class AirflowFailed(RuntimeError):
+    """Airflow did not start, or a part of it ended; the message has the end of its log."""
+
+
+class LocalAirflow:
+    """An Airflow with SQLite and LocalExecutor in a folder that is made anew each time.
+
+    :param home: the folder; what is in it is removed.
+    :param dags: folder of the DAGs.
+    :param environment: more environment variables, for instance connections.
+    :param by_schedule: whether the DAGs' schedules count; else they run only when triggered.
+    """
+
+    def __init__(
+        self, home: Path, dags: Path, environment: Mapping[str, str], *, by_schedule: bool = True
+    ) -> None:
+        self.home = home
+        self._local_settings = _QUICK if by_schedule else _QUICK + _BY_HAND
+        self.password = secrets.token_urlsafe(9)
+        self._port, self._execution_port = _free_ports(2)
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.api = AirflowApi(self.url, USER, self.password)
+        self._environment = {**_without_airflow(os.environ), **self._settings(dags), **environment}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> LocalAirflow:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Make the database, start every process, and wait until all are well.
+
+        :param tell: called with what is being done.
+        :raises AirflowFailed: it did not come up, and why.
+        """
+        self._make_home()
+        tell("making Airflow's database")
+        self._migrate()
+        tell("starting " + ", ".join(COMPONENTS))
+        ports = {"api-server": self._port, "execution-api": self._execution_port}
+        for name, command in COMPONENTS.items():
+            port = ("--port", str(ports[name])) if name in ports else ()
+            self._processes[name] = self._run(name, *command, *port)
+        self._wait_until_well()
+
+    def wait_for_dags(self, dag_ids: Set[str], seconds: float = 60.0) -> None:
+        """Return when Airflow knows these DAGs.
+
+        :raises AirflowFailed: a DAG file cannot be read, or they do not come.
+        """
+        deadline = time.monotonic() + seconds
+        while missing := dag_ids - self.api.dag_ids():
+            self.check_alive()
+            errors = self.api.import_errors()
+            if errors or time.monotonic() >= deadline:
+                raise AirflowFailed(
+                    "\n".join(errors) or f"Airflow does not know {', '.join(sorted(missing))}"
+                )
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End every process that was started, and those that they have started."""
+        family = self._family()
+        # The API server last: the others talk to it until they end.
+        for process in reversed(self._processes.values()):
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self._processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, deadline - time.monotonic()))
+        _end({*family, *self._family()})
+        for process in self._processes.values():
+            process.wait()
+        self._processes.clear()
+
+    def check_alive(self) -> None:
+        """Raise if a part of Airflow has ended by itself.
+
+        :raises AirflowFailed: with the end of its log.
+        """
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                raise AirflowFailed(
+                    f"Airflow's {name} has ended (exit code {process.returncode}):\n{self._tail(name)}"
+                )
+
+    @property
+    def pids(self) -> list[int]:
+        """Of every process that belongs to it, at this moment."""
+        return [process.pid for process in self._family()]
+
+    def _make_home(self) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+        (self.home / "config").mkdir(parents=True)
+        (self.home / "output").mkdir()
+        (self.home / "config" / "airflow_local_settings.py").write_text(self._local_settings)
+        passwords = self.home / "passwords.json"
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps({USER: self.password}))
+
+    def _settings(self, dags: Path) -> dict[str, str]:
+        settings = {
+            "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            "CORE__DAGS_FOLDER": str(dags),
+            "CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+            "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self._execution_port}/execution/",
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__PARALLELISM": "4",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "API__BASE_URL": self.url,
+            "API__HOST": "127.0.0.1",
+            "API__SECRET_KEY": secrets.token_hex(32),
+            "API__WORKERS": "1",
+            "API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=30",
+            "LOGGING__COLORED_CONSOLE_LOG": "False",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+            # Up to so many seconds late it is seen that a task has ended.
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+        loopback = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
+        # Forked processes on macOS die without it, as Airflow's documentation says.
+        macos = {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"} if sys.platform == "darwin" else {}
+        return {
+            "AIRFLOW_HOME": str(self.home),
+            **{f"AIRFLOW__{name}": value for name, value in settings.items()},
+            **loopback,
+            **macos,
+        }
+
+    def _run(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        with (self.home / "output" / f"{name}.log").open("wb") as output:
+            # Each in a session of its own: Ctrl-C reaches only the demo, which then ends them in order.
+            return subprocess.Popen(
+                [sys.executable, "-m", "airflow", *command],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _migrate(self) -> None:
+        process = self._processes["migration"] = self._run("migration", "db", "migrate")
+        if process.wait(START_SECONDS) != 0:
+            raise AirflowFailed(f"airflow db migrate failed:\n{self._tail('migration')}")
+        del self._processes["migration"]
+
+    def _wait_until_well(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        sick: object = "the API server does not answer"
+        while time.monotonic() < deadline:
+            self.check_alive()
+            with contextlib.suppress(ApiUnavailable):
+                sick = self.api.sick_components() or self._sick_execution_api()
+                if not sick:
+                    return
+            time.sleep(0.2)
+        raise AirflowFailed(
+            f"Airflow did not come up within {START_SECONDS:g} s: {sick}\n{self._tail('api-server')}"
+        )
+
+    def _sick_execution_api(self) -> str | None:
+        with socket.socket() as probe:
+            return "execution-api" if probe.connect_ex(("127.0.0.1", self._execution_port)) else None
+
+    def _family(self) -> set[psutil.Process]:
+        """The processes, their children, and those whose parent has gone, which are still in its session."""
+        sessions = {process.pid for process in self._processes.values()}
+        found = {process for process in psutil.process_iter() if _session_of(process) in sessions}
+        for process in list(found):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.update(process.children(recursive=True))
+        return found
+
+    def _tail(self, name: str) -> str:
+        lines = (self.home / "output" / f"{name}.log").read_text(errors="replace").splitlines()
+        return "\n".join(lines[-15:])
+
+
+def _end(processes: Collection[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(processes, timeout=3)
+    for process in stubborn:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=3)
+
+
+def _session_of(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return None
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def _without_airflow(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the settings of an Airflow that the user may have."""
+    return {name: value for name, value in environment.items() if not name.startswith("AIRFLOW_")}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by the other scripts: a Python environment with Airflow and this package, in the clone's own .work folder.
+#
+# AIRFLOW_VERSION chooses another Airflow, PYTHON another interpreter; each combination has its own environment.
+# shellcheck shell=bash
+
+airflow_version="${AIRFLOW_VERSION:-3.3.2}"
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+work="$root/.work"
+
+# Whatever runs from here on keeps its caches and settings in the clone.
+mkdir -p "$work/cache" "$work/tmp"
+export XDG_CACHE_HOME="$work/cache" PIP_CACHE_DIR="$work/cache/pip" UV_CACHE_DIR="$work/cache/uv"
+export UV_PYTHON_INSTALL_DIR="$work/cache/uv-python" TMPDIR="$work/tmp"
+# uv is to trust whom the system trusts, as pip does.
+export UV_NATIVE_TLS="${UV_NATIVE_TLS:-1}"
+export AIRFLOW_HOME="$work/airflow" PIP_DISABLE_PIP_VERSION_CHECK=1
+unset PYTHONHOME PYTHONPATH VIRTUAL_ENV
+# pip asks rustc for its version, and rustup's rustc would make a folder at home to answer.
+[ -e "${RUSTUP_HOME:-${HOME:-/nonexistent}/.rustup}" ] || export RUSTUP_HOME="$work/cache/rustup"
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11 python3.13 python3.10 python; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+        [ "$candidate" != "${PYTHON:-}" ] || die "PYTHON=$PYTHON is no Python 3.10 to 3.13"
+    done
+    die "no Python 3.10 to 3.13 found; name one with PYTHON=/path/to/python3"
+}
+
+# fill PACKAGES...: makes $venv with these packages. With uv if that is there, which is quick; with pip if not, or if uv
+# cannot do it (it knows nothing of pip's configuration, such as another package index).
+fill() {
+    rm -rf "$venv"
+    if command -v uv >/dev/null; then
+        if uv venv --quiet --python "$base_python" "$venv" && add "$@"; then return; fi
+        echo "uv could not do it; once more with pip"
+        rm -rf "$venv"
+    fi
+    "$base_python" -m venv "$venv" >/dev/null ||
+        die "$base_python cannot make environments; on Debian and Ubuntu: apt install python3-venv"
+    # --group, for the tools of the tests, came with pip 25.1.
+    add --upgrade "pip>=25.1" && add "$@"
+}
+
+# add PACKAGES...: to $venv, with what has made it.
+add() {
+    if [ -e "$venv/bin/pip" ]; then
+        "$venv/bin/python" -m pip install --quiet --no-input --progress-bar off "$@"
+    else
+        uv pip install --quiet --python "$venv/bin/python" "$@"
+    fi
+}
+
+# prepare_environment [dev]: sets $venv; with "dev" the tools of pyproject.toml's group of that name are in it too.
+prepare_environment() {
+    local base_python stamp kind="${1:-base}"
+    base_python="$(find_python)"
+    venv="$work/venv-airflow-$airflow_version-py$("$base_python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+    # The path is part of it: an environment does not survive that its clone is moved.
+    stamp="$(cat "$root/pyproject.toml" "$root/scripts/environment.sh" <(echo "$root") | cksum)"
+    if [ "$(cat "$venv/stamp-base" 2>/dev/null)" != "$stamp" ]; then
+        echo "Setting up Airflow $airflow_version in ${venv#"$root/"}: 1 to 3 minutes, once"
+        fill "apache-airflow==$airflow_version" --editable "$root" || die "Airflow could not be installed"
+        echo "$stamp" >"$venv/stamp-base"
+    fi
+    if [ "$kind" = dev ] && [ "$(cat "$venv/stamp-dev" 2>/dev/null)" != "$stamp" ]; then
+        echo "Adding the tools for the tests: about 20 seconds, once"
+        (cd "$root" && add "apache-airflow==$airflow_version" --group dev) || die "the tools could not be installed"
+        echo "$stamp" >"$venv/stamp-dev"
+    fi
+}

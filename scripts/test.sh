@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs the tests:
+#
+#   bash scripts/test.sh                       all of them; those in a real Airflow take about a minute
+#   bash scripts/test.sh --fast                without those
+#   bash scripts/test.sh tests/unit -k hook    what you would give to pytest
+#
+# Everything it makes is in .work of this folder.
+set -euo pipefail
+# shellcheck source=SCRIPTDIR/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+cd "$root"
+
+arguments=()
+where=(tests)
+what=()
+for argument in "$@"; do
+    if [ "$argument" = --fast ]; then
+        what=(-m "not system")
+        continue
+    fi
+    [ ! -e "${argument%%::*}" ] || where=()
+    arguments+=("$argument")
+done
+
+started=$SECONDS
+prepare_environment dev
+[ $((SECONDS - started)) -lt 3 ] || echo "Set up in $((SECONDS - started)) s"
+if [ ${#what[@]} -eq 0 ] && [ ${#where[@]} -gt 0 ]; then
+    echo "All tests: about two minutes (without those in a real Airflow, --fast: about one)"
+fi
+# The odd spelling is for bash 3.2 (macOS), to which an empty array is an unset variable.
+exec "$venv/bin/python" -m pytest ${where[@]+"${where[@]}"} ${what[@]+"${what[@]}"} ${arguments[@]+"${arguments[@]}"}
