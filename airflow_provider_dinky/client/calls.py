@@ -8,8 +8,11 @@ signed-in ``/api`` over the anonymous ``/openapi`` where both exist.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import ValidationError
 
 from airflow_provider_dinky.client.models import (
     DinkyTask,
@@ -175,7 +178,7 @@ def list_job_instances(job_instance_ids: Iterable[int]) -> ApiCall[dict[int, Job
         f"list of {len(ids)} Dinky job instances",
         "POST",
         "/api/jobInstance",
-        lambda answer: {row.id: row for row in map(JobInstance.model_validate, _rows(answer))},
+        lambda answer: {job.id: job for job in _job_instances(answer)},
         json={
             "current": 1,
             "pageSize": max(len(ids), 1),
@@ -193,7 +196,7 @@ def list_latest_job_instances(limit: int) -> ApiCall[tuple[JobInstance, ...]]:
         "list of Dinky job instances",
         "POST",
         "/api/jobInstance",
-        lambda answer: tuple(map(JobInstance.model_validate, _rows(answer))),
+        _newest_first,
         json={
             "current": 1,
             "pageSize": limit,
@@ -211,7 +214,7 @@ def list_job_instances_of_task(dinky_task_id: int, limit: int = 50) -> ApiCall[t
         f"job instances of Dinky task {dinky_task_id}",
         "POST",
         "/api/jobInstance",
-        lambda answer: tuple(map(JobInstance.model_validate, _rows(answer))),
+        _newest_first,
         json={
             "current": 1,
             "pageSize": limit,
@@ -367,3 +370,16 @@ def _list(data: Any) -> list[Any]:
 
 def _rows(answer: Answer) -> list[Any]:
     return _list(_dict(answer.data).get("data") or [])
+
+
+def _job_instances(answer: Answer) -> list[JobInstance]:
+    """The rows that can be read: one that cannot must not hide the others, and says why when asked for alone."""
+    found = []
+    for row in _rows(answer):
+        with suppress(ValidationError):
+            found.append(JobInstance.model_validate(row))
+    return found
+
+
+def _newest_first(answer: Answer) -> tuple[JobInstance, ...]:
+    return tuple(sorted(_job_instances(answer), key=lambda job: job.id, reverse=True))
