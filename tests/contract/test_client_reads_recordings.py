@@ -352,11 +352,11 @@ READINGS: Mapping[str, Reading] = {
     "list_instances_by_ids": gives(
         calls.list_job_instances([36]), but={"pageSize": 1}, **{"36.status": JobStatus.FAILED}
     ),
-    # The recorded request left the order to Dinky.
+    # The recorded request left the order to Dinky; ours asks for newest first, and does not rely on it.
     "list_instances_by_task": gives(
         calls.list_job_instances_of_task(1, limit=5),
         but={"sorter": {"id": "descend"}},
-        **{"0.id": 1, "0.status": JobStatus.UNKNOWN, "2.id": 34, "2.finish_time": None},
+        **{"0.id": 34, "0.finish_time": None, "2.id": 1, "2.status": JobStatus.UNKNOWN},
     ),
     "failed_detail": gives(
         calls.get_job_info_detail(36),
