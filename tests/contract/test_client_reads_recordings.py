@@ -419,7 +419,10 @@ def test_exchange(recorded: Exchange, connect: Callable[..., AnyClient]) -> None
             result = client.send(call)
             assert _facts(result, reading.facts) == reading.facts
             if urlsplit(recorded.path).path == call.path:
-                assert list(_lost(_data(recorded, call), _plain(result))) == []
+                data = _data(recorded, call)
+                if recorded.name == "list_instances_by_task":
+                    data = sorted(data, key=lambda row: int(row["id"]), reverse=True)
+                assert list(_lost(data, _plain(result))) == []
         else:
             with pytest.raises(reading.error) as caught:
                 client.send(call)
