@@ -94,10 +94,8 @@ class LocalAirflow:
         tell("making Airflow's database")
         self._migrate()
         tell("starting " + ", ".join(COMPONENTS))
-        ports = {"api-server": self._port, "execution-api": self._execution_port}
-        for name, command in COMPONENTS.items():
-            port = ("--port", str(ports[name])) if name in ports else ()
-            self._processes[name] = self._run(name, *command, *port)
+        for name in COMPONENTS:
+            self._start_component(name)
         self._wait_until_well()
 
     def wait_for_dags(self, dag_ids: Set[str], seconds: float = 60.0) -> None:
@@ -141,6 +139,35 @@ class LocalAirflow:
                 raise AirflowFailed(
                     f"Airflow's {name} has ended (exit code {process.returncode}):\n{self._tail(name)}"
                 )
+
+    def kill(self, name: str) -> None:
+        """Let one part of Airflow die without a word, as of SIGKILL or a power cut; what it has forked lives on."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def revive(self, name: str) -> None:
+        """Start a part of Airflow that has died."""
+        self._start_component(name)
+
+    def kill_task(self, *, with_supervisor: bool = False) -> int:
+        """Let the process of a running task die without a word; returns how many processes died.
+
+        A child of the scheduler is an executor's worker, which supervises a task in a process of its own.
+        """
+        doomed = []
+        for worker in psutil.Process(self._processes["scheduler"].pid).children():
+            tasks = worker.children()
+            doomed += [*([worker] if with_supervisor and tasks else []), *tasks]
+        for process in doomed:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return len(doomed)
+
+    def _start_component(self, name: str) -> None:
+        ports = {"api-server": self._port, "execution-api": self._execution_port}
+        port = ("--port", str(ports[name])) if name in ports else ()
+        self._processes[name] = self._run(name, *COMPONENTS[name], *port)
 
     @property
     def pids(self) -> list[int]:
