@@ -88,10 +88,7 @@ class Restart:
         return self.starter.dinky_task_id
 
     def _afresh(self, after: Intent | None = None) -> SubmitResult:
-        """Restart what runs now.
-
-        :param after: what an earlier step has written down that left, or seemed to leave, the job running.
-        """
+        """Restart what runs now; ``after`` is the step before, which has left the job running, or seemed to."""
         old = self._in_sight(self.hook.get_latest_job_instance(self._task_id))
         if old is None or old.status.is_final:
             tried = after is not None or (self.starter.is_retry and not self._journal.is_kept)
@@ -196,20 +193,17 @@ class Restart:
 
         :param told: whether ``result`` would name the savepoint, had Dinky taken one.
         """
-        error = None
-        if not result.savepoint_path and result.job_instance_id is not None:
-            runs = f"Job instance {result.job_instance_id} runs. Method 'steps' touches nothing when a savepoint fails"
-            if told:
-                error = self._error(
-                    f"Dinky restarted the job WITHOUT its state: it took no savepoint. {runs}"
-                )
-                log.error("%s", error)
-            else:
-                log.warning(
-                    "Whether the job resumed from a savepoint is not known; sign in to be told. %s", runs
-                )
+        stateless = not result.savepoint_path and result.job_instance_id is not None
+        error = self._error(
+            "Dinky restarted the job WITHOUT its state: it took no savepoint. Job instance "
+            f"{result.job_instance_id} runs. Method 'steps' touches nothing when a savepoint fails"
+        )
+        if stateless and told:
+            log.error("%s", error)
+        elif stateless:
+            log.warning("Whether the job resumed from a savepoint is not known; sign in to be told")
         self._note_started(sent, result)
-        if error is not None:
+        if stateless and told:
             raise error
         return result
 
@@ -219,14 +213,10 @@ class Restart:
             newest = self.hook.get_latest_job_instance(self._task_id)
             if newest is not None and newest.id > sent.baseline:
                 log.warning("Job instance %s is there; taking it for the restarted one", newest.id)
-                resumed = JobConfig(save_point_path=sent.resume_from or self._taken_since(sent))
+                path = sent.resume_from or self._taken_since(sent)
                 result = SubmitResult(
-                    id=newest.history_id,
-                    job_instance_id=newest.id,
-                    job_id=newest.job_id,
-                    job_config=resumed,
-                    success=True,
-                )
+                    id=newest.history_id, job_instance_id=newest.id, job_id=newest.job_id, success=True
+                ).model_copy(update={"job_config": JobConfig(save_point_path=path)})
                 return self._restarted(sent, result, told=self.hook.config.has_credentials)
             if self.starter.pace.now() >= sent.settled_at:
                 break

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--speed", type=float, default=100.0, help="how many times faster than real (default: 100)"
     )
-    parser.add_argument("--at-once", type=int, default=8, help="runs that go on at a time (default: 8)")
+    parser.add_argument("--at-once", type=int, default=12, help="runs that go on at a time (default: 12)")
     parser.add_argument(
         "--details", action="store_true", help="tell about every harm done, on standard error"
     )

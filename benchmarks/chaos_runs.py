@@ -40,10 +40,14 @@ class Try:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What one run goes through before its last try, in which nothing goes wrong."""
+    """What one run goes through before its last try, in which nothing goes wrong.
+
+    :param by_submit: a restart is asked for by ``SubmitTaskOperator(if_running="restart")``.
+    """
 
     number: int
     kind: Literal["submit", "restart"]
+    by_submit: bool
     dinky_task_id: int
     parameters: Mapping[str, Any]
     has_past: bool
@@ -104,12 +108,18 @@ def draw(seed: int, number: int, variant: Variant) -> Scenario:
     parameters: dict[str, Any] = {}
     if VARIABLES[task] and (kind == "submit" or gives_variables or not variant.signed_in):
         parameters["variables"] = VARIABLES[task]
-    if kind == "restart":
+    # Without a store the retry of such a submit does not know that it was about a restart: not promised.
+    by_submit = kind == "restart" and chance.random() < 0.2 and (variant.has_store or not variant.promised)
+    if by_submit:
+        parameters["if_running"] = "restart"
+    elif kind == "restart":
         parameters["method"] = "auto" if VARIABLES[task] else method
         parameters["stop_timeout"] = stop_timeout
-        if bad_path:
-            parameters["savepoint_path"] = "file:/nowhere/savepoint"
-    return Scenario(number, kind, task, parameters, chance.random() < 0.5, savepoints_fail, slow_stop, tries)
+    if kind == "restart" and bad_path:
+        parameters["savepoint_path"] = "file:/nowhere/savepoint"
+    return Scenario(
+        number, kind, by_submit, task, parameters, chance.random() < 0.5, savepoints_fail, slow_stop, tries
+    )
 
 
 def _draw_try(chance: random.Random) -> Try:
@@ -127,9 +137,10 @@ def play(scenario: Scenario, variant: Variant, *, speed: float, seed: int) -> Ta
         before = _past(world, scenario)
         world.sandbox.fail_savepoints(scenario.savepoints_fail)
         world.sandbox.slow_stop(scenario.slow_stop)
-        run = Run(scenario.kind, scenario.dinky_task_id, dict(scenario.parameters))
+        operator = "submit" if scenario.by_submit else scenario.kind
+        run = Run(operator, scenario.dinky_task_id, dict(scenario.parameters))
         history, outcome = _try_until_over(world, scenario, run)
-        tally = _count(world, run, before, outcome)
+        tally = _count(world, scenario, run, before, outcome)
         if tally.harm:
             tally.findings.append(
                 f"{variant.name}: run {scenario.number} (seed {seed}): {tally}\n{scenario}\n"
@@ -184,7 +195,7 @@ def _meanwhile(world: HttpWorld, event: str) -> None:
         world.sandbox.revive_cluster()
 
 
-def _count(world: HttpWorld, run: Run, before: frozenset[str], outcome: Outcome) -> Tally:
+def _count(world: HttpWorld, scenario: Scenario, run: Run, before: frozenset[str], outcome: Outcome) -> Tally:
     jobs = [job for job in world.sandbox.engine.jobs if job.task_id == run.dinky_task_id]
     started = [job for job in jobs if job.jid not in before]
     active = [job for job in jobs if job.active]
@@ -196,7 +207,7 @@ def _count(world: HttpWorld, run: Run, before: frozenset[str], outcome: Outcome)
         for job in started
         if job.active or run.dinky_task_id in BOUNDED
     )
-    if run.kind == "restart":
+    if scenario.kind == "restart":
         paths = [path for job in jobs for path in job.savepoints]
         tally.left_down = int(not active and not any(hint in run.error for hint in (*paths, *REMEDIES)))
         if outcome == "done" and not any(words in run.told for words in STATELESS):

@@ -11,9 +11,7 @@ from airflow_provider_dinky._compat import AirflowSkipException, BaseOperator, C
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError, as_airflow_errors
 from airflow_provider_dinky.followed import FollowedJob
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
-from airflow_provider_dinky.intent import RESTART_STEPS
 from airflow_provider_dinky.operators.following import FollowingOperator
-from airflow_provider_dinky.pace import Pace
 from airflow_provider_dinky.parameters import choice, path_of, variables_of
 
 if TYPE_CHECKING:
@@ -89,6 +87,8 @@ class SubmitTaskOperator(FollowingOperator):
     @staticmethod
     def _restarts(starter: Starter) -> bool:
         """Whether an earlier try was about a restart (``if_running="restart"``), which has to be gone on with."""
+        from airflow_provider_dinky.intent import RESTART_STEPS
+
         stored = starter.journal.last()
         return stored is not None and (stored.taken is not None or stored.step in RESTART_STEPS)
 
@@ -313,6 +313,7 @@ class CancelTaskOperator(BaseOperator):
 
     def _stop(self, task_id: int, newest: JobInstance) -> str | None:
         from airflow_provider_dinky.client.errors import DinkyError
+        from airflow_provider_dinky.pace import Pace
         from airflow_provider_dinky.savepoints import take_savepoint
 
         if self.with_savepoint:
@@ -366,6 +367,7 @@ class SavepointTaskOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Take the savepoint."""
         from airflow_provider_dinky.hooks.dinky import checked_id
+        from airflow_provider_dinky.pace import Pace
         from airflow_provider_dinky.savepoints import take_savepoint
 
         with as_airflow_errors(), self.hook:

@@ -35,8 +35,6 @@ from airflow_provider_dinky.followed import (
     stop_steps,
 )
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
-from airflow_provider_dinky.intent import Journal
-from airflow_provider_dinky.job import Outcome, WaitFor, Watch, outcome
 from airflow_provider_dinky.links.dinky import DinkyJobLink, FlinkJobLink
 from airflow_provider_dinky.pace import Pace
 from airflow_provider_dinky.parameters import choice, seconds
@@ -44,8 +42,10 @@ from airflow_provider_dinky.parameters import choice, seconds
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance, SubmitResult
     from airflow_provider_dinky.hooks.dinky import DinkyHook
+    from airflow_provider_dinky.job import Watch
     from airflow_provider_dinky.submission import Starter
 
+WAIT_FOR = ("submitted", "running", "finished")
 HEARTBEAT = 300.0
 """Seconds between two log lines while nothing changes."""
 FOLLOWED_JOB = "followed_job"
@@ -91,7 +91,7 @@ class FollowingOperator(BaseOperator):
         super().__init__(**kwargs)
         self.dinky_task_id = dinky_task_id
         self.dinky_conn_id = dinky_conn_id
-        self.wait_for = str(choice("wait_for", wait_for or self._default_wait_for, [str(w) for w in WaitFor]))
+        self.wait_for = str(choice("wait_for", wait_for or self._default_wait_for, WAIT_FOR))
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.timeout = None if timeout is None else seconds("timeout", timeout)
@@ -138,6 +138,7 @@ class FollowingOperator(BaseOperator):
 
     def _starter(self, context: Context, dinky_task_id: int) -> Starter:
         """What starts the job once for this run of the Airflow task."""
+        from airflow_provider_dinky.intent import Journal
         from airflow_provider_dinky.submission import Starter
 
         key = run_key(context)
@@ -152,6 +153,8 @@ class FollowingOperator(BaseOperator):
         )
 
     def _follow(self, context: Context, job: FollowedJob, *, since: float | None = None) -> int | None:
+        from airflow_provider_dinky.job import Outcome, WaitFor, Watch, outcome
+
         started = time.monotonic() if since is None else since
         self._followed = job
         self._publish(context, job)
@@ -167,6 +170,8 @@ class FollowingOperator(BaseOperator):
     def _poll(
         self, context: Context, job: FollowedJob, watch: Watch, instance: JobInstance, started: float
     ) -> int | None:
+        from airflow_provider_dinky.job import Outcome
+
         heard = time.monotonic()
         while True:
             verdict = watch.verdict
@@ -195,6 +200,7 @@ class FollowingOperator(BaseOperator):
 
     def _after_event(self, context: Context, job: FollowedJob, event: dict[str, Any]) -> int | None:
         from airflow_provider_dinky.client.status import JobStatus
+        from airflow_provider_dinky.job import Outcome, WaitFor, outcome
 
         if event.get("kind") != "state":
             raise DinkyTaskError(

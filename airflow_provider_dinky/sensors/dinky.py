@@ -96,10 +96,11 @@ class JobStatusSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> int:
         """Look once; then wait in the triggerer, or poke."""
-        if not self.deferrable:
-            super().execute(context)
-        elif not self.poke(context):
-            self._defer()
+        with self.hook:
+            if not self.deferrable:
+                super().execute(context)
+            elif not self.poke(context):
+                self._defer()
         assert self._seen is not None
         return self._seen.id
 
@@ -108,7 +109,7 @@ class JobStatusSensor(BaseSensorOperator):
 
         :raises JobFailedError: it will not get there any more, and why.
         """
-        with as_airflow_errors(), self.hook:
+        with as_airflow_errors():
             instance = self._find()
             if instance is None:
                 self.log.info("%s is not there yet", self._awaited())
