@@ -20,8 +20,8 @@ from airflow.providers.common.compat.sdk import (
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
-except ImportError:  # Airflow 2.11
-    from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+except ImportError:  # Airflow 2.11 has one error for all that goes wrong while a task is deferred
+    from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
 
 __all__ = [
     "AirflowException",
@@ -37,11 +37,17 @@ __all__ = [
     "conf",
     "connection_form_widgets",
     "default_deferrable",
+    "deferral_timed_out",
     "is_retry",
     "read_xcom",
     "run_key",
     "state_store",
 ]
+
+
+def deferral_timed_out(error: TaskDeferralTimeout) -> bool:
+    """Whether a deferral ended by its time-out, and not by a trigger that failed."""
+    return "timeout" in str(error).lower()
 
 
 def default_deferrable() -> bool:

@@ -15,6 +15,7 @@ from airflow_provider_dinky._compat import (
     Context,
     TaskDeferralTimeout,
     default_deferrable,
+    deferral_timed_out,
     is_retry,
     run_key,
     state_store,
@@ -118,7 +119,9 @@ class FollowingOperator(BaseOperator):
         """Airflow's way back from a deferral; a deferral that timed out leaves the job to us."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferralTimeout:
+        except TaskDeferralTimeout as error:
+            if not deferral_timed_out(error):
+                raise
             ti: Any = context["ti"]
             known = ti.xcom_pull(task_ids=ti.task_id, key=FOLLOWED_JOB, map_indexes=ti.map_index)
             if not known:
