@@ -26,7 +26,7 @@ from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError
 from airflow_provider_dinky.followed import FollowedJob
 from airflow_provider_dinky.intent import Intent, Journal, Step
-from airflow_provider_dinky.savepoints import newest_savepoint, take_savepoint
+from airflow_provider_dinky.savepoints import is_savepoint_of, newest_savepoint, take_savepoint
 from airflow_provider_dinky.submission import Starter
 
 if TYPE_CHECKING:
@@ -338,13 +338,10 @@ class Restart:
         return path if path != sent.known_savepoint else None
 
     def _resume_after_unknown_stop(self, old: JobInstance, after: Intent | None) -> SubmitResult:
-        """An earlier try may have stopped the job, and its savepoint was not kept: resume from it, if it is found.
-
-        Flink names a savepoint after the job: ``savepoint-<first six of the job id>-...``.
-        """
+        """An earlier try may have stopped the job, and its savepoint was not kept: resume from it, if it is found."""
         stopped = self._intent(Step.STOPPED, old, patience=0.0)
         taken = self._taken_since(after or replace(stopped, known_savepoint=None))
-        if taken and f"savepoint-{(old.job_id or '?')[:6]}-" not in taken:
+        if taken and not is_savepoint_of(taken, old.job_id):
             taken = None
         if taken is None and not self.savepoint_path:
             raise self._error(

@@ -56,3 +56,8 @@ def newest_savepoint(hook: DinkyHook, dinky_task_id: int) -> str | None:
         return None
     savepoints = hook.list_savepoints(dinky_task_id)
     return savepoints[0].path if savepoints else None
+
+
+def is_savepoint_of(path: str, job_id: str | None) -> bool:
+    """Whether a savepoint is one of a Flink job, by its name: ``savepoint-<first six of the job id>-...``."""
+    return bool(job_id) and f"savepoint-{str(job_id)[:6]}-" in path

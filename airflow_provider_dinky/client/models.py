@@ -218,6 +218,16 @@ class SubmitResult(Lenient):
         """The savepoint the job was started from, or None."""
         return self.job_config.save_point_path or None if isinstance(self.job_config, JobConfig) else None
 
+    def rows(self, limit: int) -> dict[str, Any]:
+        """The rows of a task in plain SQL, JSON-able: ``columns``, ``rows``, and whether some were left out."""
+        statement = self.result if isinstance(self.result, StatementResult) else StatementResult()
+        rows = list(statement.row_data or ())
+        return {
+            "columns": list(statement.columns or ()),
+            "rows": rows[:limit],
+            "truncated": len(rows) > limit,
+        }
+
     @property
     def is_plain_sql(self) -> bool:
         """Whether the task was plain SQL: no Flink job exists, and the rows are in ``result``."""

@@ -82,6 +82,8 @@ class SubmitTaskOperator(FollowingOperator):
             newest = self.hook.get_latest_job_instance(task_id)
             if newest is not None and newest.status.is_active:
                 return self._is_running(context, starter, newest, variables)
+            if newest is not None and self._stopped_by_an_earlier_try(starter, newest):
+                return self._restart(context, starter, variables)
             return self._start(context, starter, newest, variables)
 
     @staticmethod
@@ -91,6 +93,15 @@ class SubmitTaskOperator(FollowingOperator):
 
         stored = starter.journal.last()
         return stored is not None and (stored.taken is not None or stored.step in RESTART_STEPS)
+
+    def _stopped_by_an_earlier_try(self, starter: Starter, newest: JobInstance) -> bool:
+        """Whether ``if_running="restart"`` has died between stop and start, where nothing could be written down."""
+        from airflow_provider_dinky.savepoints import is_savepoint_of, newest_savepoint
+
+        if self.if_running != "restart" or not starter.is_retry or starter.journal.is_kept:
+            return False
+        path = newest_savepoint(self.hook, starter.dinky_task_id)
+        return path is not None and is_savepoint_of(path, newest.job_id)
 
     def _is_running(
         self,
@@ -168,7 +179,7 @@ class SubmitTaskOperator(FollowingOperator):
         self._push(context, {"savepoint_path": result.savepoint_path})
         if result.is_plain_sql:
             self.log.info("Dinky task %s is plain SQL and done", task_id)
-            self._push(context, {"result": rows_of(result, self.result_limit)})
+            self._push(context, {"result": result.rows(self.result_limit)})
             return None
         return self._follow(context, self._started_job(task_id, result))
 
@@ -249,7 +260,7 @@ class RestartTaskOperator(FollowingOperator):
             ).run()
             self._push(context, {"savepoint_path": result.savepoint_path})
             if result.is_plain_sql:
-                self._push(context, {"result": rows_of(result, self.result_limit)})
+                self._push(context, {"result": result.rows(self.result_limit)})
                 return None
             self.log.info("Restarted from %s", result.savepoint_path or "no savepoint")
             return self._follow(context, self._started_job(task_id, result))
@@ -377,14 +388,3 @@ class SavepointTaskOperator(BaseOperator):
         ti: Any = context["ti"]
         ti.xcom_push(key="savepoint_path", value=path)
         return path
-
-
-def rows_of(result: SubmitResult, limit: int) -> dict[str, Any]:
-    """The rows of a plain-SQL task for XCom: ``columns``, ``rows``, and whether some were left out."""
-    statement = result.result
-    rows = list((statement.row_data if statement else None) or ())
-    return {
-        "columns": list((statement.columns if statement else None) or ()),
-        "rows": rows[:limit],
-        "truncated": len(rows) > limit,
-    }

@@ -12,12 +12,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
 import psutil
 
 from airflow_demo.airflow_api import AirflowApi, ApiUnavailable
+from airflow_demo.reaper import Reaper, end, family
 
 # Two API servers, one for tasks and one for people: with SQLite, a single one now and then waits for itself. (It writes
 # its audit log on the event loop, which blocks that while a request that it has not finished holds the database.)
@@ -77,6 +78,8 @@ class LocalAirflow:
         self.api = AirflowApi(self.url, USER, self.password)
         self._environment = {**_without_airflow(os.environ), **self._settings(dags), **environment}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._sessions: set[int] = set()
+        self._reaper: Reaper | None = None
 
     def __enter__(self) -> LocalAirflow:
         return self
@@ -91,6 +94,7 @@ class LocalAirflow:
         :raises AirflowFailed: it did not come up, and why.
         """
         self._make_home()
+        self._reaper = Reaper()
         tell("making Airflow's database")
         self._migrate()
         tell("starting " + ", ".join(COMPONENTS))
@@ -115,8 +119,8 @@ class LocalAirflow:
 
     def stop(self) -> None:
         """End every process that was started, and those that they have started."""
-        family = self._family()
-        # The API server last: the others talk to it until they end.
+        before = family(self._sessions)
+        # The API servers last: the others talk to them until they end.
         for process in reversed(self._processes.values()):
             if process.poll() is None:
                 process.terminate()
@@ -124,10 +128,14 @@ class LocalAirflow:
         for process in self._processes.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-        _end({*family, *self._family()})
+        end(before | family(self._sessions))
         for process in self._processes.values():
             process.wait()
         self._processes.clear()
+        if self._reaper is not None:
+            self._reaper.dismiss()
+            self._reaper = None
+        self._sessions.clear()
 
     def check_alive(self) -> None:
         """Raise if a part of Airflow has ended by itself.
@@ -168,11 +176,6 @@ class LocalAirflow:
         ports = {"api-server": self._port, "execution-api": self._execution_port}
         port = ("--port", str(ports[name])) if name in ports else ()
         self._processes[name] = self._run(name, *COMPONENTS[name], *port)
-
-    @property
-    def pids(self) -> list[int]:
-        """Of every process that belongs to it, at this moment."""
-        return [process.pid for process in self._family()]
 
     def _make_home(self) -> None:
         shutil.rmtree(self.home, ignore_errors=True)
@@ -221,7 +224,7 @@ class LocalAirflow:
     def _run(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         with (self.home / "output" / f"{name}.log").open("wb") as output:
             # Each in a session of its own: Ctrl-C reaches only the demo, which then ends them in order.
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", *command],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -229,6 +232,10 @@ class LocalAirflow:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._sessions.add(process.pid)
+        if self._reaper is not None:
+            self._reaper.watch(process.pid)
+        return process
 
     def _migrate(self) -> None:
         process = self._processes["migration"] = self._run("migration", "db", "migrate")
@@ -254,36 +261,9 @@ class LocalAirflow:
         with socket.socket() as probe:
             return "execution-api" if probe.connect_ex(("127.0.0.1", self._execution_port)) else None
 
-    def _family(self) -> set[psutil.Process]:
-        """The processes, their children, and those whose parent has gone, which are still in its session."""
-        sessions = {process.pid for process in self._processes.values()}
-        found = {process for process in psutil.process_iter() if _session_of(process) in sessions}
-        for process in list(found):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found.update(process.children(recursive=True))
-        return found
-
     def _tail(self, name: str) -> str:
         lines = (self.home / "output" / f"{name}.log").read_text(errors="replace").splitlines()
         return "\n".join(lines[-15:])
-
-
-def _end(processes: Collection[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=3)
-    for process in stubborn:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=3)
-
-
-def _session_of(process: psutil.Process) -> int | None:
-    try:
-        return os.getsid(process.pid)
-    except OSError:
-        return None
 
 
 def _free_ports(count: int) -> list[int]:

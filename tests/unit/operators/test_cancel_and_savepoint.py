@@ -86,6 +86,7 @@ class TestCancel:
             task.execute(new_context(task))
         assert asked(sandbox, "/cancel") == 1
 
+    @pytest.mark.quirks
     def test_on_a_dinky_that_has_just_started(self, sandbox: Sandbox, running: int) -> None:
         sandbox.restart()
         task = cancel(dinky_conn_id="anonymous")
@@ -115,6 +116,7 @@ class TestSavepoint:
         assert sandbox.engine.jobs[0].state != "INITIALIZING"
         assert sandbox.engine.jobs[0].savepoints
 
+    @pytest.mark.quirks
     def test_on_a_dinky_that_has_just_started(self, sandbox: Sandbox, running: int) -> None:
         sandbox.restart()
         task = savepoint(dinky_conn_id="anonymous")

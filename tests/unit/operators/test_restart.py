@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,7 @@ class TestRestart:
         assert task.execute(context) is None
         assert len(context["ti"].xcom["result"]["rows"]) == 2
 
+    @pytest.mark.quirks
     def test_on_a_dinky_that_has_just_started(self, sandbox: Sandbox) -> None:
         start()
         sandbox.restart()
@@ -253,6 +255,22 @@ class TestNeverLeavesItDownSilently:
         with pytest.raises(DinkyTaskError, match="no new job was started"):
             execute(task, new_context(task))
         assert len(sandbox.engine.jobs) == 1
+
+    def test_an_old_job_that_ends_after_the_try_is_resumed_by_the_retry(self, sandbox: Sandbox) -> None:
+        start()
+        sandbox.slow_stop(90)
+        store = StateStore()
+        task = restart(method="endpoint", stop_timeout=0.2, retries=1)
+        with pytest.raises(DinkyTaskError, match="no new job was started"):
+            execute(task, new_context(task, store=store))
+        while sandbox.engine.jobs[0].ended is None:
+            time.sleep(0.02)
+        sandbox.slow_stop(0.3)
+        retry = restart(method="endpoint", retries=1)
+        execute(retry, new_context(retry, store=store, try_number=2))
+
+        assert sandbox.engine.jobs[-1].resumed_from == sandbox.engine.jobs[0].savepoints[-1]
+        assert states(sandbox)[-1] in ("INITIALIZING", "RUNNING")
 
 
 class TestLostAnswer:

@@ -282,6 +282,29 @@ class TestEarlierTryOfTheSameRun:
         assert len(sandbox.engine.jobs) == 2
 
 
+class TestIfRunningRestartThatDied:
+    def test_between_stop_and_start_resumes_from_its_savepoint(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = submit(STREAM)
+        execute(other, new_context(other, run_id="other"))
+        dying = submit(STREAM, if_running="restart")
+
+        def die(*args: Any, **kwargs: Any) -> Any:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Starter, "start", die)
+            with pytest.raises(KeyboardInterrupt):
+                execute(dying, new_context(dying))
+        monkeypatch.setattr("airflow_provider_dinky.job.GRACE", 0.0)
+        retry = submit(STREAM, if_running="restart", retries=2)
+        execute(retry, new_context(retry, try_number=2))
+
+        old, new = sandbox.engine.jobs
+        assert new.resumed_from == old.savepoints[-1]
+
+
 class TestLostAnswer:
     @pytest.mark.parametrize("kind", ["reset", "status"])
     def test_the_job_is_found_and_not_started_twice(
@@ -364,6 +387,7 @@ class TestKill:
         assert sandbox.engine.jobs[0].state == "RUNNING"
         assert "left running" in logged()
 
+    @pytest.mark.quirks
     def test_cancels_when_asked(self, sandbox: Sandbox, conn_id: str) -> None:
         self.killed(dinky_conn_id=conn_id, cancel_on_kill="cancel")
         assert sandbox.engine.jobs[0].state in ("CANCELLING", "CANCELED")
