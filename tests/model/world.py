@@ -24,7 +24,7 @@ from airflow_provider_dinky.client.blocking import DinkyClient
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.hooks.dinky import DinkyHook
-from airflow_provider_dinky.operators.dinky import RestartTaskOperator, SubmitTaskOperator
+from airflow_provider_dinky.operators.dinky import CancelTaskOperator, RestartTaskOperator, SubmitTaskOperator
 from airflow_provider_dinky.pace import Pace
 from airflow_provider_dinky.sandbox.clock import VirtualClock
 from airflow_provider_dinky.sandbox.core import SandboxCore
@@ -134,13 +134,18 @@ class Tries(ABC):
                 self.plan = {}
 
     def _operator(self, run: Run) -> Any:
-        kind = {"submit": SubmitTaskOperator, "restart": RestartTaskOperator}[run.kind]
+        kind = {
+            "submit": SubmitTaskOperator,
+            "restart": RestartTaskOperator,
+            "cancel": CancelTaskOperator,
+        }[run.kind]
+        follows = {} if run.kind == "cancel" else {"wait_for": "submitted"}
         task: Any = kind(
             task_id=run.kind,
             dinky_task_id=run.dinky_task_id,
             dinky_conn_id="dinky_default",
-            wait_for="submitted",
             retries=1_000,
+            **follows,
             **run.parameters,
         )
         hook = DinkyHook("dinky_default")

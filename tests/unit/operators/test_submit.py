@@ -136,6 +136,14 @@ class TestSaysWhyItFailed:
         with pytest.raises(DinkyTaskError, match="Cannot find checkpoint or savepoint .*/no/such/savepoint"):
             execute(task, new_context(task))
 
+    def test_cluster_that_is_gone(self, sandbox: Sandbox, conn_id: str) -> None:
+        sandbox.kill_cluster()
+        task = submit(STREAM, dinky_conn_id=conn_id)
+        with pytest.raises(DinkyTaskError, match=rf"'{conn_id}'.*submit of Dinky task 1: Dinky says: "):
+            execute(task, new_context(task))
+        assert submits(sandbox) == 1
+        assert not sandbox.engine.jobs
+
     def test_unknown_task(self, sandbox: Sandbox, conn_id: str) -> None:
         task = submit(999, dinky_conn_id=conn_id)
         with pytest.raises(DinkyTaskError, match="Dinky task 999: .*Task Not Exist"):
