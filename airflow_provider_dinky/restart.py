@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import AmbiguousSubmitError, DinkyError
-from airflow_provider_dinky.client.models import JobConfig, SubmitResult
+from airflow_provider_dinky.client.job_config import JobConfig
+from airflow_provider_dinky.client.models import SubmitResult
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError
 from airflow_provider_dinky.followed import FollowedJob

@@ -21,13 +21,8 @@ from airflow_provider_dinky.client.errors import (
     DinkyError,
     DinkyRefusedError,
 )
-from airflow_provider_dinky.client.models import (
-    RUN_KEY_VARIABLE,
-    HistoryEntry,
-    JobConfig,
-    JobInstance,
-    SubmitResult,
-)
+from airflow_provider_dinky.client.job_config import JobConfig
+from airflow_provider_dinky.client.models import RUN_KEY_VARIABLE, HistoryEntry, JobInstance, SubmitResult
 from airflow_provider_dinky.followed import FollowedJob
 from airflow_provider_dinky.intent import Intent, Journal, Step
 from airflow_provider_dinky.job import (

@@ -9,169 +9,22 @@ with them. Models never show SQL or rows in their ``repr``: SQL holds passwords.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    field_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from airflow_provider_dinky.client.java import root_cause
+from airflow_provider_dinky.client.job_config import JobConfig
 from airflow_provider_dinky.client.masking import mask_secrets
+from airflow_provider_dinky.client.model import DinkyModel, FinishTime, Lenient, Text
 from airflow_provider_dinky.client.status import JobStatus
 
 RUN_KEY_VARIABLE = "airflow_run_key"
 """The extra variable that marks a submit as ours; Dinky keeps it in its history, the SQL never sees it."""
 
 
-class DinkyModel(BaseModel):
-    """Frozen, and tolerant of what is not known."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="allow", populate_by_name=True, alias_generator=to_camel, protected_namespaces=()
-    )
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        extra = self.model_extra or {}
-        return ((name, value) for name, value in super().__repr_args__() if name not in extra)
-
-
-class Lenient(DinkyModel):
-    """For what is good to know and decides nothing: a field of an unexpected kind is kept as it came.
-
-    A submit that worked must not be taken for a failed one because a setting in its answer changed its type.
-    The fields in ``decisive`` must be of their kind nevertheless.
-    """
-
-    decisive: ClassVar[frozenset[str]] = frozenset()
-
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def _keep_as_it_came(
-        cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
-    ) -> Any:
-        try:
-            return validate(value)
-        except ValidationError:
-            if info.field_name in cls.decisive:
-                raise
-            return value
-
-
-def _no_epoch(value: Any) -> Any:
-    return None if isinstance(value, str) and value[:4] in ("1969", "1970") else value
-
-
-def _text(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else str(value)
-
-
 def _none_is_empty(value: Any) -> Any:
     return () if value is None else value
-
-
-Text = Annotated[str | None, BeforeValidator(_text)]
-FinishTime = Annotated[str | None, BeforeValidator(_no_epoch)]
-
-
-class ConfigEntry(Lenient):
-    """One custom setting."""
-
-    name: Text = None
-    value: Text = Field(default=None, repr=False)
-
-
-class AppConfig(Lenient):
-    """The user's JAR of an application-mode job."""
-
-    user_jar_paras: tuple[str, ...] | None = Field(default=None, repr=False)
-    user_jar_main_app_class: str | None = None
-    user_jar_path: str | None = None
-
-
-class KubernetesConfig(Lenient):
-    """Kubernetes settings of a gateway."""
-
-    docker_config: dict[str, Any] | None = Field(default=None, repr=False)
-    configuration: dict[str, Any] | None = Field(default=None, repr=False)
-    kube_config: str | None = Field(default=None, repr=False)
-    pod_template: str | None = Field(default=None, repr=False)
-    jm_pod_template: str | None = Field(default=None, repr=False)
-    tm_pod_template: str | None = Field(default=None, repr=False)
-
-
-class ClusterConfig(Lenient):
-    """Where a gateway finds Flink and Hadoop."""
-
-    hadoop_config_path: str | None = None
-    flink_config_path: str | None = None
-    flink_lib_path: str | None = None
-    app_id: str | None = None
-    hadoop_config_map: dict[str, Any] | None = Field(default=None, repr=False)
-    hadoop_config_list: tuple[ConfigEntry, ...] | None = None
-
-
-class FlinkConfig(Lenient):
-    """Flink settings of a gateway."""
-
-    job_name: str | None = None
-    job_id: str | None = None
-    flink_config_list: tuple[ConfigEntry, ...] | None = None
-    configuration: dict[str, Any] | None = Field(default=None, repr=False)
-    save_point: str | None = None
-    save_point_type: str | None = None
-    action: str | None = None
-    flink_version: str | None = None
-
-
-class GatewayConfig(Lenient):
-    """How Dinky reaches a YARN or Kubernetes cluster."""
-
-    type: str | None = None
-    dinky_task_id: int | None = Field(default=None, alias="taskId")
-    app_config: AppConfig | None = None
-    kubernetes_config: KubernetesConfig | None = None
-    cluster_config: ClusterConfig | None = None
-    flink_config: FlinkConfig | None = None
-    jar_paths: tuple[str, ...] | None = None
-
-
-class JobConfig(Lenient):
-    """The settings a job was submitted with."""
-
-    type: str | None = None
-    checkpoint: int | None = None
-    save_point_strategy: str | None = None
-    save_point_path: str | None = None
-    parallelism: int | None = None
-    cluster_id: int | None = None
-    cluster_configuration_id: int | None = None
-    step: int | None = None
-    config_json: dict[str, Any] | None = Field(default=None, repr=False)
-    use_result: bool | None = None
-    use_change_log: bool | None = None
-    use_auto_cancel: bool | None = None
-    use_remote: bool | None = None
-    address: str | None = None
-    dinky_task_id: int | None = Field(default=None, alias="taskId")
-    jar_files: tuple[str, ...] | None = None
-    py_files: tuple[str, ...] | None = None
-    job_name: str | None = None
-    fragment: bool | None = None
-    statement_set: bool | None = None
-    batch_model: bool | None = None
-    max_row_num: int | None = None
-    gateway_config: GatewayConfig | None = None
-    variables: dict[str, Any] | None = Field(default=None, repr=False)
 
 
 class StatementResult(Lenient):

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from airflow_provider_dinky.client.job_config import JobConfig
 from airflow_provider_dinky.client.models import (
     DinkyTask,
     ExplainedStatement,
     HistoryEntry,
-    JobConfig,
     JobInfoDetail,
     JobInstance,
     Savepoint,
