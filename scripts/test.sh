@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the tests:
 #
-#   bash scripts/test.sh                       all of them; those in a real Airflow take about a minute
+#   bash scripts/test.sh                       all of them; those in a real Airflow take about three minutes
 #   bash scripts/test.sh --fast                without those
 #   bash scripts/test.sh tests/unit -k hook    what you would give to pytest
 #
@@ -28,7 +28,7 @@ started=$SECONDS
 prepare_environment dev
 [ $((SECONDS - started)) -lt 3 ] || echo "Set up in $((SECONDS - started)) s"
 if [ ${#what[@]} -eq 0 ] && [ ${#where[@]} -gt 0 ]; then
-    echo "All tests: about two minutes (without those in a real Airflow, --fast: about one)"
+    echo "All tests: about six minutes (without those in a real Airflow, --fast: about four)"
 fi
 # The odd spelling is for bash 3.2 (macOS), to which an empty array is an unset variable.
 exec "$venv/bin/python" -m pytest ${where[@]+"${where[@]}"} ${what[@]+"${what[@]}"} ${arguments[@]+"${arguments[@]}"}
