@@ -72,6 +72,11 @@ class NeverTwice(RuleBasedStateMachine):
             self.world.core.kill_job(job.jid)
             self.meddled = True
 
+    @rule(plan=plans)
+    def another_task_cancels(self, plan: dict[int, str]) -> None:
+        self.meddled = True
+        self.world.attempt(Run("cancel", self.run.dinky_task_id, {}), plan)
+
     @precondition(lambda self: self.world is not None and self.run.tries > 0)
     @rule()
     def clear(self) -> None:
