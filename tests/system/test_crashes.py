@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from airflow_demo.local_airflow import LocalAirflow
 from airflow_provider_dinky.sandbox import Sandbox, TaskSpec
-from airflow_provider_dinky.sandbox.engine import JobRecord
+from tests.system.one_run import OneRun
 
 pytestmark = pytest.mark.system
 
@@ -20,7 +19,6 @@ DAGS = Path(__file__).parent / "dags"
 SUBMIT, LOOK, STATUS = "/openapi/submitTask", "/openapi/getJobInstanceByTaskId", "/openapi/getJobInstance"
 SPEED = 4.0
 STREAMING, BOUNDED = (101, 102, 103, 105), (104, 106, 107)
-SECONDS = 90.0
 
 
 @pytest.fixture(scope="module")
@@ -63,83 +61,47 @@ def table(request: pytest.FixtureRequest) -> Iterator[dict[str, tuple[int, int]]
             terminal.write_line(f"{name:<30}{started:>10}{unfollowed:>17}")
 
 
-class Case:
-    """One run of one DAG, and what became of it."""
-
-    def __init__(self, airflow: LocalAirflow, sandbox: Sandbox, name: str, dinky_task_id: int) -> None:
-        self.airflow, self.sandbox, self.dinky_task_id = airflow, sandbox, dinky_task_id
-        self.dag_id = f"crash_{name}"
-        airflow.api.pause(self.dag_id, False)
-        self.run_id = airflow.api.trigger(self.dag_id)
-
-    @property
-    def task(self) -> dict[str, Any]:
-        found = [t for t in self.airflow.api.task_instances() if t["dag_run_id"] == self.run_id]
-        return found[0] if found else {"state": None}
-
-    @property
-    def jobs(self) -> list[JobRecord]:
-        return [job for job in self.sandbox.engine.jobs if job.task_id == self.dinky_task_id]
-
-    def asked(self, path: str) -> int:
-        return sum(request.path == path for request in self.sandbox.requests)
-
-    def until(self, what: Callable[[], Any], seconds: float = SECONDS) -> None:
-        deadline = time.monotonic() + seconds
-        while not what():
-            assert time.monotonic() < deadline, f"{self.dag_id} is {self.task['state']}, jobs {self.jobs}"
-            time.sleep(0.1)
-
-    def result(self) -> tuple[int, int]:
-        """How many jobs were started, and how many of them the task does not name, once it has succeeded."""
-        self.until(lambda: self.task["state"] in ("success", "failed"))
-        task = self.task
-        assert task["state"] == "success", self.airflow.api.log(task)
-        followed = self.airflow.api.xcom(task, "job_id")
-        return len(self.jobs), sum(job.jid != followed for job in self.jobs)
-
-
-def before_the_submit(case: Case) -> None:
+def before_the_submit(case: OneRun) -> None:
     case.until(lambda: case.asked(LOOK))
     assert case.airflow.kill_task()
 
 
-def during_the_submit(case: Case) -> None:
+def during_the_submit(case: OneRun) -> None:
     case.until(lambda: case.asked(SUBMIT))
     assert not case.jobs
     assert case.airflow.kill_task()
 
 
-def after_the_submit(case: Case) -> None:
+def after_the_submit(case: OneRun) -> None:
     case.until(lambda: case.jobs)
     assert case.airflow.kill_task()
 
 
-def while_polling(case: Case) -> None:
+def while_polling(case: OneRun) -> None:
     before = case.asked(STATUS)
     case.until(lambda: case.jobs and case.asked(STATUS) > before + 2)
     assert case.airflow.kill_task()
 
 
-def with_its_supervisor(case: Case) -> None:
+def with_its_supervisor(case: OneRun) -> None:
     case.until(lambda: case.jobs)
     assert case.airflow.kill_task(with_supervisor=True) > 1
 
 
-def triggerer_while_deferred(case: Case) -> None:
+def triggerer_while_deferred(case: OneRun) -> None:
     case.until(lambda: case.task["state"] == "deferred")
     case.airflow.kill("triggerer")
     case.airflow.revive("triggerer")
 
 
-def scheduler_while_polling(case: Case) -> None:
+def scheduler_while_polling(case: OneRun) -> None:
     before = case.asked(STATUS)
     case.until(lambda: case.jobs and case.asked(STATUS) > before + 2)
     case.airflow.kill("scheduler")
     case.airflow.revive("scheduler")
 
 
-CASES: dict[str, tuple[int, Callable[[Case], None], dict[str, Any] | None]] = {
+CASES: dict[str, tuple[int, Callable[[OneRun], None], dict[str, Any] | None]] = {
     "before_the_submit": (101, before_the_submit, {"kind": "hang", "path": LOOK}),
     "during_the_submit": (102, during_the_submit, {"kind": "latency", "path": SUBMIT, "seconds": 6 * SPEED}),
     "after_the_submit": (103, after_the_submit, {"kind": "hang", "path": SUBMIT, "when": "after"}),
@@ -148,6 +110,14 @@ CASES: dict[str, tuple[int, Callable[[Case], None], dict[str, Any] | None]] = {
     "triggerer_while_deferred": (106, triggerer_while_deferred, None),
     "scheduler_while_polling": (107, scheduler_while_polling, None),
 }
+
+
+def _result(case: OneRun) -> tuple[int, int]:
+    """How many jobs were started, and how many of them the task does not name, once it has succeeded."""
+    task = case.ended()
+    assert task["state"] == "success", case.airflow.api.log(task)
+    followed = case.airflow.api.xcom(task, "job_id")
+    return len(case.jobs), sum(job.jid != followed for job in case.jobs)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -160,8 +130,8 @@ def test_one_job_that_is_followed(
         sandbox.fault(**fault)
     # What the cases before have asked does not count.
     sandbox._core.requests.clear()
-    case = Case(airflow, sandbox, name, dinky_task_id)
+    case = OneRun(airflow, sandbox, f"crash_{name}", dinky_task_id)
 
     dies(case)
-    table[name] = case.result()
+    table[name] = _result(case)
     assert table[name] == (1, 0)
