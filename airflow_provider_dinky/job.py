@@ -92,6 +92,11 @@ class Watch:
     verdict: Outcome = Outcome.WAIT
     _refreshed: float = field(default=float("-inf"), repr=False)
 
+    def resume_at(self, status: JobStatus, now: float) -> None:
+        """Begin with a state that somebody else has seen last; it is no verdict yet."""
+        self.status, self.since = status, now
+        self._refreshed = float("-inf") if _is_doubtful(status) else now
+
     def observe(self, status: JobStatus, now: float) -> Verdict:
         """Take in a look at the job.
 
@@ -100,8 +105,7 @@ class Watch:
         """
         changed = status != self.status
         if changed:
-            self.status, self.since = status, now
-            self._refreshed = float("-inf") if _is_doubtful(status) else now
+            self.resume_at(status, now)
         result = outcome(status, self.wait_for)
         if result is Outcome.LOST and now - self.since >= self.unknown_timeout:
             result = Outcome.FAILED

@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying
 from airflow_provider_dinky.client import calls, wire
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
-from airflow_provider_dinky.client.retry import RetryFor, policy
+from airflow_provider_dinky.client.retry import NO_RETRY, RetryFor, policy
 
 T = TypeVar("T")
 
@@ -68,6 +68,8 @@ class AsyncDinkyClient:
 
         :raises DinkyError: of the kind that says what happened; see ``errors``.
         """
+        if self._retry_for == NO_RETRY:
+            return await self._try(call)
         async for attempt in AsyncRetrying(sleep=self._sleep, **policy(call, self._retry_for)):
             with attempt:
                 return await self._try(call)
@@ -169,7 +171,7 @@ class AsyncDinkyClient:
                     response.status,
                     await self._read(call, response),
                     response.headers.get("Location"),
-                    {name: morsel.value for name, morsel in response.cookies.items()},
+                    _cookies(response),
                 )
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             raise wire.tls_failed(config, call, str(error), sent=False) from None
@@ -195,12 +197,21 @@ class AsyncDinkyClient:
         return self._proxy_of[origin]
 
     async def _read(self, call: ApiCall[Any], response: aiohttp.ClientResponse) -> bytes:
+        unpacked_length = None if "Content-Encoding" in response.headers else response.content_length
+        if unpacked_length is not None and unpacked_length <= wire.MAX_ANSWER_BYTES:
+            return await response.read()
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > wire.MAX_ANSWER_BYTES:
                 raise wire.too_large(self.config, call)
         return bytes(body)
+
+
+def _cookies(response: aiohttp.ClientResponse) -> dict[str, str]:
+    if "Set-Cookie" not in response.headers:
+        return {}
+    return {name: morsel.value for name, morsel in response.cookies.items()}
 
 
 def _tls(config: DinkyConfig) -> ssl.SSLContext | bool:

@@ -20,6 +20,7 @@ from airflow_provider_dinky.client.models import (
     HistoryEntry,
     JobInfoDetail,
     JobInstance,
+    JobState,
     Lineage,
     Savepoint,
     SavepointResult,
@@ -27,6 +28,7 @@ from airflow_provider_dinky.client.models import (
 )
 
 T = TypeVar("T")
+J = TypeVar("J", bound=JobState)
 SavepointType = Literal["trigger", "stop", "cancel"]
 Patience = Literal["read", "submit", "savepoint", "flink"]
 PAGE_SIZE = 1_000
@@ -169,8 +171,8 @@ def get_latest_job_instance(dinky_task_id: int) -> ApiCall[JobInstance | None]:
     )
 
 
-def list_job_instances(job_instance_ids: Iterable[int]) -> ApiCall[dict[int, JobInstance]]:
-    """Many runs in one request, by id; one that Dinky does not know is missing. At most 1,000."""
+def list_job_instances(job_instance_ids: Iterable[int]) -> ApiCall[dict[int, JobState]]:
+    """The states of many runs in one request, by id; one that Dinky does not know is missing. At most 1,000."""
     ids = list(job_instance_ids)
     if len(ids) > PAGE_SIZE:
         raise ValueError(f"at most {PAGE_SIZE} job instances a request, got {len(ids)}")
@@ -178,7 +180,7 @@ def list_job_instances(job_instance_ids: Iterable[int]) -> ApiCall[dict[int, Job
         f"list of {len(ids)} Dinky job instances",
         "POST",
         "/api/jobInstance",
-        lambda answer: {job.id: job for job in _job_instances(answer)},
+        lambda answer: {job.id: job for job in _readable(answer, JobState)},
         json={
             "current": 1,
             "pageSize": max(len(ids), 1),
@@ -372,14 +374,14 @@ def _rows(answer: Answer) -> list[Any]:
     return _list(_dict(answer.data).get("data") or [])
 
 
-def _job_instances(answer: Answer) -> list[JobInstance]:
+def _readable(answer: Answer, model: type[J]) -> list[J]:
     """The rows that can be read: one that cannot must not hide the others, and says why when asked for alone."""
     found = []
     for row in _rows(answer):
         with suppress(ValidationError):
-            found.append(JobInstance.model_validate(row))
+            found.append(model.model_validate(row))
     return found
 
 
 def _newest_first(answer: Answer) -> tuple[JobInstance, ...]:
-    return tuple(sorted(_job_instances(answer), key=lambda job: job.id, reverse=True))
+    return tuple(sorted(_readable(answer, JobInstance), key=lambda job: job.id, reverse=True))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from airflow_provider_dinky.client.java import root_cause
 from airflow_provider_dinky.client.job_config import JobConfig
@@ -87,17 +87,26 @@ class SubmitResult(Lenient):
         return self.job_instance_id is None and not self.job_id
 
 
-class JobInstance(DinkyModel):
-    """One run of a Dinky task. ``duration`` is in milliseconds; ``finish_time`` is None while the job runs."""
+class JobState(DinkyModel):
+    """The state of one run of a Dinky task, out of a list of a thousand: nothing else is kept."""
+
+    model_config = ConfigDict(extra="ignore")
 
     id: int
-    name: Text = None
-    dinky_task_id: int | None = Field(default=None, alias="taskId")
     job_id: Text = Field(
         default=None, validation_alias=AliasChoices("jid", "job_id"), serialization_alias="jid"
     )
     status: JobStatus = JobStatus.UNKNOWN
     error: Text = Field(default=None, repr=False)
+
+
+class JobInstance(JobState):
+    """One run of a Dinky task. ``duration`` is in milliseconds; ``finish_time`` is None while the job runs."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Text = None
+    dinky_task_id: int | None = Field(default=None, alias="taskId")
     history_id: int | None = None
     tenant_id: int | None = None
     cluster_id: int | None = None

@@ -117,7 +117,7 @@ def decode(config: DinkyConfig, call: ApiCall[T], reply: Reply) -> T:
     if envelope is None:
         _check_http(config, call, reply, body)
     if envelope is not None and not call.bare:
-        return _from_envelope(config, call, envelope)
+        return _from_envelope(config, call, envelope, reply.body)
     if envelope is not None and _code(envelope) != 0:
         _raise_refused(config, call, envelope)
     if not call.bare:
@@ -256,12 +256,11 @@ def sign_in(config: DinkyConfig) -> Generator[tuple[ApiCall[Any], Request], Repl
     return token
 
 
-def _from_envelope(config: DinkyConfig, call: ApiCall[T], envelope: dict[str, Any]) -> T:
+def _from_envelope(config: DinkyConfig, call: ApiCall[T], envelope: dict[str, Any], raw: bytes) -> T:
     data = envelope.get("data")
     failed_inside = call.patience != "read" and isinstance(data, dict) and _submit_failed(data)
     if _code(envelope) != 0 or failed_inside:
         _raise_refused(config, call, envelope)
-    raw = json.dumps(envelope, ensure_ascii=False).encode()
     return _parse(config, call, Answer(data, str(envelope.get("msg") or "")), raw)
 
 

@@ -42,6 +42,7 @@ from airflow_provider_dinky.parameters import choice, seconds
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance, SubmitResult
+    from airflow_provider_dinky.client.status import JobStatus
     from airflow_provider_dinky.hooks.dinky import DinkyHook
     from airflow_provider_dinky.job import Watch
     from airflow_provider_dinky.submission import Starter
@@ -109,9 +110,15 @@ class FollowingOperator(BaseOperator):
 
         return DinkyHook(self.dinky_conn_id)
 
-    def execute_complete(self, context: Context, event: dict[str, Any], job: dict[str, Any]) -> int | None:
+    def execute_complete(
+        self, context: Context, event: dict[str, Any], job: dict[str, Any] | None = None
+    ) -> int | None:
         """Go on after the trigger has seen the job where it was awaited, or given up."""
-        self._followed = FollowedJob.from_dict(job)
+        # `airflow dags test` hands over nothing but the event.
+        known = job or self._published(context)
+        if not known:
+            raise DinkyTaskError(f"the job is not known any more, of which the trigger said {event}")
+        self._followed = FollowedJob.from_dict(known)
         with as_airflow_errors(), self.hook:
             return self._after_event(context, self._followed, event)
 
@@ -122,8 +129,7 @@ class FollowingOperator(BaseOperator):
         except TaskDeferralTimeout as error:
             if not deferral_timed_out(error):
                 raise
-            ti: Any = context["ti"]
-            known = ti.xcom_pull(task_ids=ti.task_id, key=FOLLOWED_JOB, map_indexes=ti.map_index)
+            known = self._published(context)
             if not known:
                 raise
             self._followed = FollowedJob.from_dict(known)
@@ -167,7 +173,7 @@ class FollowingOperator(BaseOperator):
         watch = Watch(wait_for, self.unknown_timeout)
         instance = self._look(job, watch)
         if outcome(instance.status, wait_for) is Outcome.WAIT and self.deferrable:
-            self._defer(job, self._left(started))
+            self._defer(job, instance.status, self._left(started))
         return self._poll(context, job, watch, instance, started)
 
     def _poll(
@@ -219,7 +225,7 @@ class FollowingOperator(BaseOperator):
             return self._follow(context, job)
         raise JobFailedError(describe_failure(self.hook, job, status, event.get("error")))
 
-    def _defer(self, job: FollowedJob, left: float | None) -> None:
+    def _defer(self, job: FollowedJob, status: JobStatus, left: float | None) -> None:
         from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
 
         self.defer(
@@ -233,6 +239,7 @@ class FollowingOperator(BaseOperator):
                 cancel_on_kill=self.cancel_on_kill if job.started else None,
                 job_id=job.job_id,
                 job_manager_address=job.job_manager_address,
+                status=str(status),
             ),
             method_name="execute_complete",
             kwargs={"job": job.to_dict()},
@@ -260,6 +267,14 @@ class FollowingOperator(BaseOperator):
                 "job_manager_address": job.job_manager_address,
             },
         )
+
+    @staticmethod
+    def _published(context: Context) -> dict[str, Any] | None:
+        ti: Any = context["ti"]
+        known: dict[str, Any] | None = ti.xcom_pull(
+            task_ids=ti.task_id, key=FOLLOWED_JOB, map_indexes=ti.map_index
+        )
+        return known
 
     def _push(self, context: Context, values: dict[str, Any]) -> None:
         ti: Any = context["ti"]

@@ -121,7 +121,7 @@ class JobStatusSensor(BaseSensorOperator):
                 instance = self.hook.refresh_job_instance(instance.id)
                 verdict = self._watch.observe(instance.status, time.monotonic())
             if verdict.changed:
-                self.log.info("State of job instance %s: %s", instance.id, instance.status)
+                self.log.info("State of %s: %s", _followed(instance), instance.status)
             self._seen = instance
             if verdict.outcome is Outcome.FAILED:
                 raise self._failure(_followed(instance), instance.status, instance.error)
@@ -136,8 +136,8 @@ class JobStatusSensor(BaseSensorOperator):
                 f"connection '{self.dinky_conn_id}': {self._awaited()} could not be followed: {event.get('error')}"
             )
         status = JobStatus(event.get("status"))
-        job = FollowedJob(None, int(event["job_instance_id"]), event.get("job_id"))
-        self.log.info("State of job instance %s: %s", job.job_instance_id, status)
+        job = FollowedJob(self._dinky_task_id(), int(event["job_instance_id"]), event.get("job_id"))
+        self.log.info("State of %s: %s", job, status)
         result = outcome(status, WaitFor(self.wait_for))
         if result is Outcome.WAIT:
             self._defer()
@@ -147,17 +147,12 @@ class JobStatusSensor(BaseSensorOperator):
         return job.job_instance_id
 
     def _find(self) -> JobInstance | None:
-        from airflow_provider_dinky.hooks.dinky import checked_id
-
-        if self._seen is not None:
-            return self.hook.get_job_instance(self._seen.id)
-        if self.dinky_task_id is None:
-            return self.hook.get_job_instance(
-                checked_id(self.job_instance_id, "job_instance_id", self.dinky_conn_id)
-            )
-        newest = self.hook.get_latest_job_instance(
-            checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
-        )
+        job_instance_id = self._job_instance_id()
+        if job_instance_id is not None:
+            return self.hook.get_job_instance(job_instance_id)
+        dinky_task_id = self._dinky_task_id()
+        assert dinky_task_id is not None
+        newest = self.hook.get_latest_job_instance(dinky_task_id)
         return newest if newest is not None and newest.id > self._newer_than() else None
 
     def _newer_than(self) -> int:
@@ -170,20 +165,15 @@ class JobStatusSensor(BaseSensorOperator):
         return checked_id(given, "newer_than_job_instance_id", self.dinky_conn_id)
 
     def _defer(self) -> NoReturn:
-        from airflow_provider_dinky.hooks.dinky import checked_id
         from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
 
-        by_task = self.dinky_task_id is not None and self._seen is None
+        seen = self._seen
+        by_task = self.dinky_task_id is not None and seen is None
         self.defer(
             trigger=JobStatusTrigger(
-                None
-                if by_task
-                else self._seen.id
-                if self._seen
-                else checked_id(self.job_instance_id, "job_instance_id", self.dinky_conn_id),
-                dinky_task_id=checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
-                if by_task
-                else None,
+                self._job_instance_id(),
+                dinky_task_id=self._dinky_task_id(),
+                status=None if seen is None else str(seen.status),
                 newer_than_job_instance_id=self._newer_than() if by_task else None,
                 dinky_conn_id=self.dinky_conn_id,
                 wait_for=self.wait_for,
@@ -193,6 +183,24 @@ class JobStatusSensor(BaseSensorOperator):
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout),
         )
+
+    def _job_instance_id(self) -> int | None:
+        from airflow_provider_dinky.hooks.dinky import checked_id
+
+        if self._seen is not None:
+            return self._seen.id
+        if self.job_instance_id is None:
+            return None
+        return checked_id(self.job_instance_id, "job_instance_id", self.dinky_conn_id)
+
+    def _dinky_task_id(self) -> int | None:
+        from airflow_provider_dinky.hooks.dinky import checked_id
+
+        if self._seen is not None and self._seen.dinky_task_id is not None:
+            return self._seen.dinky_task_id
+        if self.dinky_task_id is None:
+            return None
+        return checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
 
     def _publish(self, context: Context, instance: JobInstance) -> None:
         url = dinky_url(self.hook.config.base_url, instance.id)

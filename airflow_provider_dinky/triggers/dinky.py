@@ -4,31 +4,32 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_provider_dinky._compat import AirflowException, AirflowNotFoundException
-from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.aio import AsyncDinkyClient
-from airflow_provider_dinky.client.errors import DinkyError, DinkyNotFoundError
-from airflow_provider_dinky.client.retry import HASTY, NO_RETRY
+from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.retry import HASTY
+from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, hasty, stop_steps
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
-from airflow_provider_dinky.job import Outcome, WaitFor, Watch
+from airflow_provider_dinky.job import WaitFor, Watch
+from airflow_provider_dinky.watcher import Subscription, follow
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.config import DinkyConfig
-    from airflow_provider_dinky.client.models import JobInstance
 
 EVENT_VERSION = 1
 
 
 class JobStatusTrigger(BaseTrigger):
-    """Polls one job until it is where it is awaited, and then yields one event.
+    """Waits until a job is where it is awaited, and then yields one event.
+
+    All the triggers of one triggerer that use the same connection share one poll loop, one session and one sign-in:
+    see :mod:`airflow_provider_dinky.watcher`.
 
     The event carries facts and no verdict: ``{"v": 1, "kind": "state", "job_instance_id", "job_id", "status",
     "since", "error"}``, or with ``"kind": "unreadable"`` why the state could not be read. ``since`` is for how many
@@ -46,6 +47,7 @@ class JobStatusTrigger(BaseTrigger):
         (Airflow 3.3 on); None leaves it alone.
     :param job_id: Flink's id of the job, and ``job_manager_address`` its job manager: for ``cancel_on_kill`` of a job
         that Dinky does not take for the task's current one any more, where the connection allows Flink REST.
+    :param status: the job's state as the log has it already; only changes are logged.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class JobStatusTrigger(BaseTrigger):
         cancel_on_kill: CancelOnKill = None,
         job_id: str | None = None,
         job_manager_address: str | None = None,
+        status: str | None = None,
     ) -> None:
         super().__init__()
         self.job_instance_id = job_instance_id
@@ -74,6 +77,7 @@ class JobStatusTrigger(BaseTrigger):
         self.cancel_on_kill = cancel_on_kill
         self.job_id = job_id
         self.job_manager_address = job_manager_address
+        self.status = status
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments."""
@@ -91,20 +95,18 @@ class JobStatusTrigger(BaseTrigger):
                 "cancel_on_kill": self.cancel_on_kill,
                 "job_id": self.job_id,
                 "job_manager_address": self.job_manager_address,
+                "status": self.status,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll until there is something to say."""
+        """Wait until there is something to say."""
         try:
-            config = await self._connection()
-            async with AsyncDinkyClient(config, NO_RETRY) as client:
-                yield TriggerEvent(await self._follow(client))
+            yield TriggerEvent(await self._until_ended())
         except Exception as error:
             # An exception here would fail the Airflow task without a word of what is known of the job.
-            if not isinstance(error, (DinkyError, AirflowException)):
-                self.log.exception("The job cannot be followed any more")
-            yield TriggerEvent(self._unreadable(str(error) or repr(error)))
+            self.log.exception("The job cannot be followed any more")
+            yield TriggerEvent(self._event("unreadable", error=repr(error)))
 
     async def on_kill(self) -> None:
         """Stop the job if that was asked for; called when a user ends the deferred task."""
@@ -114,79 +116,46 @@ class JobStatusTrigger(BaseTrigger):
             self.dinky_task_id, self.job_instance_id, self.job_id, self.job_manager_address, started=True
         )
         try:
-            config = hasty(await self._read_config())
+            config = hasty(await sync_to_async(self._read_config)())
             async with AsyncDinkyClient(config, HASTY) as client:
                 done = await client.run(stop_steps(job, self.cancel_on_kill, config))
             self.log.info("The task was ended: %s", done)
         except DinkyError as error:
             self.log.warning("The task was ended; whether %s was stopped is not known: %s", job, error)
 
-    async def _connection(self) -> DinkyConfig:
-        began = time.monotonic()
-        while True:
-            try:
-                return await self._read_config()
-            except (DinkyError, AirflowNotFoundException):
-                raise
-            except Exception as error:
-                if time.monotonic() - began >= self.max_outage:
-                    raise
-                self.log.warning("The connection cannot be read, trying on: %s", error)
-            await asyncio.sleep(self.poll_interval)
+    async def _until_ended(self) -> dict[str, Any]:
+        now = asyncio.get_running_loop().time()
+        watch = Watch(WaitFor(self.wait_for), self.unknown_timeout)
+        if self.status is not None:
+            watch.resume_at(JobStatus(self.status), now)
+        job = Subscription(
+            watch,
+            self.job_instance_id,
+            dinky_task_id=self.dinky_task_id,
+            newer_than=self.newer_than_job_instance_id or 0,
+            poll_interval=self.poll_interval,
+            max_outage=self.max_outage,
+            now=now,
+        )
+        await follow(self.dinky_conn_id, job, self._read_config, self.log.info)
+        self.job_instance_id = job.job_instance_id
+        if job.unreadable is not None:
+            return self._event("unreadable", error=job.unreadable)
+        since = asyncio.get_running_loop().time() - watch.since
+        return self._event("state", job.job_id, str(watch.status), round(since, 3), job.error)
 
-    async def _read_config(self) -> DinkyConfig:
+    def _read_config(self) -> DinkyConfig:
         from airflow_provider_dinky.hooks.dinky import DinkyHook
 
-        config: DinkyConfig = await sync_to_async(lambda: DinkyHook(self.dinky_conn_id).config)()
-        return config
-
-    async def _follow(self, client: AsyncDinkyClient) -> dict[str, Any]:
-        watch = Watch(WaitFor(self.wait_for), self.unknown_timeout)
-        answered = time.monotonic()
-        while True:
-            try:
-                instance = await self._look(client)
-                answered = time.monotonic()
-                if instance is not None:
-                    instance = await self._judge(client, watch, instance)
-                    if watch.verdict in (Outcome.DONE, Outcome.FAILED):
-                        return self._state(instance, time.monotonic() - watch.since)
-            except DinkyNotFoundError:
-                raise
-            except DinkyError as error:
-                silent = time.monotonic() - answered
-                if silent >= self.max_outage:
-                    return self._unreadable(f"no answer for {silent:.0f} s: {error}")
-                self.log.warning("No answer, trying on: %s", error)
-            await asyncio.sleep(self.poll_interval)
-
-    async def _look(self, client: AsyncDinkyClient) -> JobInstance | None:
-        if self.job_instance_id is not None:
-            return await client.send(calls.get_job_instance(self.job_instance_id))
-        assert self.dinky_task_id is not None
-        newest = await client.send(calls.get_latest_job_instance(self.dinky_task_id))
-        if newest is None or newest.id <= (self.newer_than_job_instance_id or 0):
-            return None
-        self.job_instance_id = newest.id
-        return newest
-
-    async def _judge(self, client: AsyncDinkyClient, watch: Watch, instance: JobInstance) -> JobInstance:
-        verdict = watch.observe(instance.status, time.monotonic())
-        if verdict.refresh and client.config.has_credentials:
-            instance = (await client.send(calls.refresh_job_info_detail(instance.id))).instance
-            verdict = watch.observe(instance.status, time.monotonic())
-        if verdict.changed:
-            self.log.info("State of job instance %s: %s", instance.id, instance.status)
-        return instance
-
-    def _state(self, instance: JobInstance, since: float) -> dict[str, Any]:
-        return self._event("state", instance.job_id, str(instance.status), round(since, 3), instance.error)
-
-    def _unreadable(self, why: str) -> dict[str, Any]:
-        return self._event("unreadable", None, None, None, why)
+        return DinkyHook(self.dinky_conn_id).config
 
     def _event(
-        self, kind: str, job_id: str | None, status: str | None, since: float | None, error: str | None
+        self,
+        kind: str,
+        job_id: str | None = None,
+        status: str | None = None,
+        since: float | None = None,
+        error: str | None = None,
     ) -> dict[str, Any]:
         return {
             "v": EVENT_VERSION,

@@ -418,7 +418,8 @@ def test_exchange(recorded: Exchange, connect: Callable[..., AnyClient]) -> None
         if reading.error is None:
             result = client.send(call)
             assert _facts(result, reading.facts) == reading.facts
-            if urlsplit(recorded.path).path == call.path:
+            # The list by ids is for the states of thousands, and keeps nothing else.
+            if urlsplit(recorded.path).path == call.path and recorded.name != "list_instances_by_ids":
                 data = _data(recorded, call)
                 if recorded.name == "list_instances_by_task":
                     data = sorted(data, key=lambda row: int(row["id"]), reverse=True)

@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_dinky._compat import AirflowSkipException, TaskDeferralTimeout
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError, JobTimeoutError
@@ -88,6 +88,24 @@ class TestFollowsTheJob:
         assert task.variables == {"a": ["7", {"b": "7"}]}
         assert task.savepoint_path == "file:/7"
         assert {"dinky_task_id", "dinky_conn_id", "savepoint_path", "variables"} <= set(task.template_fields)
+
+
+class TestAfterTheTrigger:
+    EVENT: ClassVar[dict[str, Any]] = {"v": 1, "kind": "state", "job_instance_id": 1, "status": "FINISHED"}
+
+    def test_with_nothing_but_the_event_as_airflow_dags_test_does_it(self, sandbox: Sandbox) -> None:
+        task = submit(STREAM, wait_for="finished", deferrable=True)
+        context = new_context(task)
+        with pytest.raises(TaskDeferred):
+            task.execute(context)
+
+        fresh = submit(STREAM, wait_for="finished", deferrable=True)
+        assert fresh.resume_execution("execute_complete", {"event": self.EVENT}, context) == 1
+
+    def test_a_job_that_nobody_knows_any_more_is_named_by_the_event(self) -> None:
+        task = submit(STREAM)
+        with pytest.raises(DinkyTaskError, match="'job_instance_id': 1"):
+            task.resume_execution("execute_complete", {"event": self.EVENT}, new_context(task))
 
 
 class TestSaysWhyItFailed:
@@ -376,8 +394,6 @@ class TestTimeout:
 
     @staticmethod
     def defers(task: Any, context: Any) -> Any:
-        from airflow.providers.common.compat.sdk import TaskDeferred
-
         with pytest.raises(TaskDeferred) as deferred:
             task.execute(context)
         return deferred.value

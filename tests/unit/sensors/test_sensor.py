@@ -88,13 +88,15 @@ class TestByInstance:
         assert deferred.value.timeout is not None
         assert deferred.value.timeout.total_seconds() == 77
 
-    def test_asks_once_a_poke_when_rescheduled(self, sandbox: Sandbox) -> None:
+    def test_asks_once_a_poke_when_rescheduled(self, sandbox: Sandbox, conn_id: str) -> None:
         job = start(STREAM)
-        before = len(sandbox.requests)
-        task = sensor(job_instance_id=job, mode="reschedule")
+        for _ in range(3):
+            before = len(sandbox.requests)
+            # Between two pokes there is another process, which remembers nothing.
+            task = sensor(job_instance_id=job, mode="reschedule", dinky_conn_id=conn_id)
 
-        assert task.poke(new_context(task)) is False
-        assert len(sandbox.requests) == before + 1
+            assert task.poke(new_context(task)) is False
+            assert len(sandbox.requests) == before + 1
 
 
 class TestByTask:
@@ -115,6 +117,17 @@ class TestByTask:
         assert task.poke(context) is False
         job = start(REPORT)
         assert execute(task, context) == job
+
+    def test_asks_once_a_poke_when_rescheduled(self, sandbox: Sandbox, conn_id: str) -> None:
+        for _ in range(2):
+            before = len(sandbox.requests)
+            task = sensor(
+                dinky_task_id=STREAM, newer_than_job_instance_id=0, mode="reschedule", dinky_conn_id=conn_id
+            )
+
+            assert task.poke(new_context(task)) is False
+            assert len(sandbox.requests) == before + 1
+            start(STREAM)
 
     def test_stays_with_the_job_it_has_seen(self, sandbox: Sandbox) -> None:
         first = start(STREAM)

@@ -13,6 +13,8 @@ from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
 from tests.airflow_task import rebuilt
 
 STREAM, REPORT, FAILING = 1, 2, 4
+POLLED = {"signed_in": "/api/jobInstance", "anonymous": "/openapi/getJobInstance"}
+"""Where a connection's jobs are asked for."""
 
 
 def start(dinky_task_id: int) -> int:
@@ -60,9 +62,9 @@ def test_is_made_anew_from_json() -> None:
     assert not {"task_id", "task_instance", "task"} & set(kwargs)
 
 
-async def test_waits_for_a_job_that_is_not_there_yet(sandbox: Sandbox) -> None:
+async def test_waits_for_a_job_that_is_not_there_yet(sandbox: Sandbox, conn_id: str) -> None:
     waiting = asyncio.create_task(
-        only_event(trigger(None, dinky_task_id=REPORT, newer_than_job_instance_id=0))
+        only_event(trigger(None, dinky_conn_id=conn_id, dinky_task_id=REPORT, newer_than_job_instance_id=0))
     )
     while not any("ByTaskId" in request.path for request in sandbox.requests):
         await asyncio.sleep(0.005)
@@ -82,24 +84,26 @@ async def test_waits_for_a_job_that_is_not_there_yet(sandbox: Sandbox) -> None:
     ],
     ids=str,
 )
-async def test_waits_out_trouble(sandbox: Sandbox, fault: dict[str, Any]) -> None:
+async def test_waits_out_trouble(sandbox: Sandbox, conn_id: str, fault: dict[str, Any]) -> None:
     job = start(REPORT)
-    sandbox.fault(fault.pop("kind"), "/getJobInstance", count=3, **fault)
+    details = dict(fault)
+    met = sandbox.fault(details.pop("kind"), POLLED[conn_id], count=3, **details)
 
-    assert (await only_event(trigger(job)))["status"] == "FINISHED"
+    assert (await only_event(trigger(job, dinky_conn_id=conn_id)))["status"] == "FINISHED"
+    assert met.hits
 
 
-async def test_waits_out_a_restart_of_dinky(sandbox: Sandbox) -> None:
+async def test_waits_out_a_restart_of_dinky(sandbox: Sandbox, conn_id: str) -> None:
     job = start(REPORT)
     sandbox.restart(down_for=10, wait=False)
 
-    assert (await only_event(trigger(job)))["status"] == "FINISHED"
+    assert (await only_event(trigger(job, dinky_conn_id=conn_id)))["status"] == "FINISHED"
 
 
-async def test_gives_up_after_an_outage_too_long_and_says_why(sandbox: Sandbox) -> None:
+async def test_gives_up_after_an_outage_too_long_and_says_why(sandbox: Sandbox, conn_id: str) -> None:
     job = start(STREAM)
-    sandbox.fault("status", "/getJobInstance", count=None, status=503)
-    event = await only_event(trigger(job, max_outage=0.1))
+    sandbox.fault("status", POLLED[conn_id], count=None, status=503)
+    event = await only_event(trigger(job, dinky_conn_id=conn_id, max_outage=0.1))
 
     assert event["kind"] == "unreadable"
     assert event["job_instance_id"] == job
@@ -107,8 +111,8 @@ async def test_gives_up_after_an_outage_too_long_and_says_why(sandbox: Sandbox) 
     assert "HTTP 503" in event["error"]
 
 
-async def test_says_that_the_job_is_not_known(sandbox: Sandbox) -> None:
-    event = await only_event(trigger(999))
+async def test_says_that_the_job_is_not_known(sandbox: Sandbox, conn_id: str) -> None:
+    event = await only_event(trigger(999, dinky_conn_id=conn_id))
     assert event["kind"] == "unreadable"
     assert "job instance 999" in event["error"]
 
@@ -162,10 +166,11 @@ class TestOnKill:
         await trigger(1, dinky_task_id=STREAM, cancel_on_kill="cancel").on_kill()
 
 
-async def test_a_cancelled_trigger_leaves_the_job_alone(sandbox: Sandbox) -> None:
+async def test_a_cancelled_trigger_leaves_the_job_alone(sandbox: Sandbox, conn_id: str) -> None:
     job = start(STREAM)
-    running = asyncio.create_task(only_event(trigger(job, dinky_task_id=STREAM, cancel_on_kill="cancel")))
-    while not any(request.path.endswith("/getJobInstance") for request in sandbox.requests):
+    cancelling = trigger(job, dinky_conn_id=conn_id, dinky_task_id=STREAM, cancel_on_kill="cancel")
+    running = asyncio.create_task(only_event(cancelling))
+    while not any(request.path == POLLED[conn_id] for request in sandbox.requests):
         await asyncio.sleep(0.005)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

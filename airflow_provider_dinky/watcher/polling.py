@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks one Dinky for all the jobs that somebody waits for: in lists where it is signed in, else one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Collection
+from typing import NoReturn
+
+from airflow_provider_dinky.client import calls
+from airflow_provider_dinky.client.aio import AsyncDinkyClient
+from airflow_provider_dinky.client.errors import DinkyConnectionError, DinkyError, DinkyNotFoundError
+from airflow_provider_dinky.client.models import JobInstance, JobState
+from airflow_provider_dinky.client.wire import SessionLost
+from airflow_provider_dinky.watcher.breaker import Breaker
+from airflow_provider_dinky.watcher.due import DueJobs
+from airflow_provider_dinky.watcher.schedule import Schedule
+from airflow_provider_dinky.watcher.subscription import Subscription
+from airflow_provider_dinky.watcher.together import until_one_ends
+
+ABREAST = 16
+"""Single requests under way at most; also the most connections that a client needs."""
+LIST_GAP = 1.0
+"""Seconds from one list to the next where there is room for that: Airflow starts triggers once a second."""
+AHEAD = 0.5
+"""Share of its interval by which a job may be listed early, with others that are due."""
+MOMENTS = 20
+"""Moments of an interval at which jobs are asked for one by one: a few together cost less than each alone."""
+AT_A_STRETCH = 50
+"""Jobs of a list that are dealt with before everybody else on the event loop has a turn."""
+REFRESH_GAP = 1.0
+"""Seconds between two forced refreshes, each of which makes Dinky ask a Flink cluster."""
+LIST_PAUSE = 60.0
+"""Seconds for which jobs are asked for one by one after Dinky has refused a list."""
+SIGN_OUTS = 5
+"""Sign-outs in a row after which a list counts as refused: somebody else signs in as the same user."""
+DOUBTFUL_FAILURES = 5
+"""Failures in a row after which the connection itself is doubted."""
+
+log = logging.getLogger(__name__)
+
+
+class Poller:
+    """Polls over one client until it is cancelled.
+
+    :param client: without retries of its own.
+    :param subscriptions: who waits, as it is at any time; newcomers are also told to :meth:`join`.
+    :param doubt: called when Dinky has not answered repeatedly.
+    """
+
+    def __init__(
+        self,
+        client: AsyncDinkyClient,
+        subscriptions: Collection[Subscription],
+        doubt: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._signed_in = client.config.has_credentials
+        self._subscriptions = subscriptions
+        self._doubt = doubt
+        self._loop = asyncio.get_running_loop()
+        self._breaker = Breaker()
+        self._listed = DueJobs(Schedule(ahead=AHEAD), self._breaker)
+        self._single = DueJobs(Schedule(moments=MOMENTS), self._breaker)
+        self._lists_from = -math.inf if self._signed_in else math.inf
+        self._sign_outs = 0
+        self._to_refresh: asyncio.Queue[Subscription] = asyncio.Queue()
+        self._will_refresh: set[Subscription] = set()
+        for subscription in subscriptions:
+            self.join(subscription)
+
+    def join(self, newcomer: Subscription) -> None:
+        """Look at a job for the first time, soon."""
+        self._breaker.block_no_longer_than(self._loop.time() + newcomer.poll_interval)
+        self._home(newcomer).join(newcomer)
+
+    async def run(self) -> NoReturn:
+        """Poll for ever."""
+        workers = [self._ask_singly() for _ in range(ABREAST)]
+        if self._signed_in:
+            workers += [self._ask_in_lists(), self._refresh()]
+        await until_one_ends(*workers)
+        raise AssertionError("unreachable")
+
+    async def _ask_in_lists(self) -> None:
+        while True:
+            batch = await self._listed.take(calls.PAGE_SIZE)
+            if self._loop.time() < self._lists_from:
+                self._ask_singly_for(batch)
+                continue
+            next_list = self._loop.time() + self._list_gap(batch)
+            await self._ask_for_all(batch)
+            await asyncio.sleep(max(next_list - self._loop.time(), 0.0))
+
+    def _list_gap(self, batch: list[Subscription]) -> float:
+        """Seconds from one list to the next: time enough for newcomers to gather, and for all pages in an interval."""
+        pages = math.ceil(len(self._subscriptions) / calls.PAGE_SIZE)
+        return min(LIST_GAP, min(job.poll_interval for job in batch) / (pages + 1))
+
+    async def _ask_for_all(self, batch: list[Subscription]) -> None:
+        ids = {job.job_instance_id for job in batch if job.job_instance_id is not None}
+        self._breaker.asks()
+        try:
+            jobs = await self._client.send(calls.list_job_instances(ids))
+        except DinkyError as error:
+            self._list_failed(batch, error)
+            return
+        self._answered()
+        self._sign_outs = 0
+        for n, subscription in enumerate(batch, 1):
+            job = jobs.get(subscription.job_instance_id or 0)
+            if job is None:
+                self._ask_singly_for([subscription])
+            else:
+                self._saw(subscription, job)
+            if n % AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
+
+    async def _ask_singly(self) -> None:
+        while True:
+            (subscription,) = await self._single.take(1)
+            self._breaker.asks()
+            try:
+                job = await self._look(subscription)
+            except DinkyNotFoundError as error:
+                self._answered()
+                subscription.give_up(str(error))
+            except DinkyError as error:
+                self._failed(self._single, [subscription], error)
+            else:
+                self._answered()
+                self._saw(subscription, job)
+
+    async def _look(self, subscription: Subscription) -> JobInstance | None:
+        if subscription.job_instance_id is not None:
+            return await self._client.send(calls.get_job_instance(subscription.job_instance_id))
+        assert subscription.dinky_task_id is not None
+        newest = await self._client.send(calls.get_latest_job_instance(subscription.dinky_task_id))
+        return newest if newest is not None and newest.id > subscription.newer_than else None
+
+    async def _refresh(self) -> None:
+        while True:
+            subscription = await self._to_refresh.get()
+            self._will_refresh.discard(subscription)
+            if not subscription.is_wanted or subscription.job_instance_id is None or self._breaker.is_open:
+                continue
+            try:
+                call = calls.refresh_job_info_detail(subscription.job_instance_id)
+                subscription.observe((await self._client.send(call)).instance, self._loop.time())
+            except DinkyError as error:
+                log.debug("No forced refresh: %s", error)
+            await asyncio.sleep(REFRESH_GAP)
+
+    def _home(self, subscription: Subscription) -> DueJobs:
+        in_list = subscription.job_instance_id is not None and self._loop.time() >= self._lists_from
+        return self._listed if in_list else self._single
+
+    def _ask_singly_for(self, batch: Collection[Subscription]) -> None:
+        for subscription in batch:
+            self._single.look_in(0, subscription)
+
+    def _saw(self, subscription: Subscription, job: JobState | None) -> None:
+        now = self._loop.time()
+        wants_refresh = subscription.observe(job, now)
+        if not subscription.is_wanted:
+            return
+        if wants_refresh and self._signed_in and subscription not in self._will_refresh:
+            self._will_refresh.add(subscription)
+            self._to_refresh.put_nowait(subscription)
+        self._home(subscription).look_again(subscription)
+
+    def _answered(self) -> None:
+        if self._breaker.answered():
+            self._breaker_changed()
+
+    def _list_failed(self, batch: list[Subscription], error: DinkyError) -> None:
+        self._sign_outs = self._sign_outs + 1 if isinstance(error, SessionLost) else 0
+        is_trouble = isinstance(error, DinkyConnectionError) or 0 < self._sign_outs < SIGN_OUTS
+        if is_trouble:
+            self._failed(self._listed, batch, error)
+            return
+        log.warning(
+            "Jobs are asked for one by one for %.0f s, as Dinky does not list them: %s", LIST_PAUSE, error
+        )
+        self._lists_from, self._sign_outs = self._loop.time() + LIST_PAUSE, 0
+        self._answered()
+        self._ask_singly_for(batch)
+
+    def _failed(self, due: DueJobs, batch: list[Subscription], error: DinkyError) -> None:
+        now, why = self._loop.time(), str(error)
+        # All are held back now: for no longer than the most impatient one would wait.
+        longest = min((job.poll_interval for job in self._subscriptions), default=0.0)
+        pause = self._breaker.failed(now, longest)
+        for subscription in batch:
+            due.look_in(pause, subscription)
+        for subscription in list(self._subscriptions) if self._breaker.is_open else batch:
+            subscription.hear_nothing(why, now)
+        if self._breaker.failures == 1:
+            log.info("Dinky did not answer: %s", why)
+        if self._breaker.failures >= DOUBTFUL_FAILURES:
+            self._doubt()
+        if self._breaker.is_open:
+            self._breaker_changed()
+
+    def _breaker_changed(self) -> None:
+        self._listed.breaker_changed()
+        self._single.breaker_changed()

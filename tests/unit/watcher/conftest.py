@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.watcher.connection import ReadConfig
+from tests.sandboxed import conn_id, sandbox
+from tests.unit.watcher.small_dinky import SmallDinky
+from tests.unit.watcher.subscribers import Subscribe, Subscriber, watchers
+
+__all__ = ["conn_id", "sandbox"]
+
+
+@pytest.fixture
+async def dinky() -> AsyncIterator[SmallDinky]:
+    """A small Dinky that counts."""
+    async with SmallDinky() as small_dinky:
+        yield small_dinky
+
+
+@pytest.fixture
+def config(dinky: SmallDinky, conn_id: str) -> DinkyConfig:
+    """The way to it: each one."""
+    return dinky.signed_in if conn_id == "signed_in" else dinky.anonymous
+
+
+@pytest.fixture
+async def subscribe() -> AsyncIterator[Subscribe]:
+    """Makes subscribers; when the test ends they leave, and then there must be no watcher any more."""
+    subscribers: list[Subscriber] = []
+
+    def make(config: DinkyConfig | ReadConfig, job: int | None, **settings: Any) -> Subscriber:
+        subscribers.append(Subscriber(config, job, **settings))
+        return subscribers[-1]
+
+    yield make
+    for subscriber in subscribers:
+        subscriber.task.cancel()
+    await asyncio.gather(*(subscriber.task for subscriber in subscribers), return_exceptions=True)
+    assert not watchers()
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets constants of the package, by their names: ``short("polling", LIST_PAUSE=0.3)``."""
+
+    def shorten(module: str, **constants: float) -> None:
+        for name, value in constants.items():
+            monkeypatch.setattr(f"airflow_provider_dinky.watcher.{module}.{name}", value)
+
+    return shorten

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A triggerer that stops in the middle of everything leaves nothing open and says nothing on its way out."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.unit.watcher.small_dinky import SmallDinky
+
+ROOT = Path(__file__).parents[3]
+CASES = (
+    "signed in,return,0",
+    "signed in,cancel,0",
+    ",return,0",
+    ",cancel,0",
+    ",return,0.3",
+)
+"""User, how it ends, and seconds that reading the connection takes."""
+PROGRAM = """
+import asyncio, gc, sys, time
+from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.job import WaitFor, Watch
+from airflow_provider_dinky.watcher import Subscription, follow
+
+async def wait_for(job, read_config):
+    now = asyncio.get_running_loop().time()
+    subscription = Subscription(Watch(WaitFor.FINISHED, 600), job, poll_interval=0.02, now=now)
+    await follow("dinky", subscription, read_config, lambda line: None)
+
+async def main(ending, read_config):
+    # asyncio's own complaint about a slow machine is not what is looked for.
+    asyncio.get_running_loop().slow_callback_duration = 60
+    tasks = [asyncio.create_task(wait_for(job, read_config)) for job in range(1, 61)]
+    await asyncio.sleep(0.2)
+    for task in tasks[:20]:
+        task.cancel()
+    await asyncio.gather(*tasks[:20], return_exceptions=True)
+    if ending == "cancel":
+        for task in tasks:
+            task.cancel()
+
+for case in sys.argv[2:]:
+    user, ending, slow = case.split(",")
+    def read_config():
+        time.sleep(float(slow))
+        return DinkyConfig(sys.argv[1], username=user, password=user)
+    asyncio.run(main(ending, read_config))
+    gc.collect()
+print("done")
+"""
+
+
+async def test_an_abrupt_end(dinky: SmallDinky) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", PROGRAM, dinky.url, *CASES),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    # A warning in a destructor cannot be raised: it is printed.
+    said, complained = await asyncio.wait_for(process.communicate(), 90)
+
+    assert complained.decode() == ""
+    assert said.decode().split()[-1:] == ["done"]
+    assert process.returncode == 0
+    assert len(dinky.looks()) >= 40
