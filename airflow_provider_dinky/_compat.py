@@ -20,8 +20,11 @@ from airflow.providers.common.compat.sdk import (
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
-except ImportError:  # Airflow 2.11 has one error for all that goes wrong while a task is deferred
-    from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
+except ImportError:
+    try:  # Airflow 3.0 and 3.1
+        from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+    except ImportError:  # Airflow 2.11 has one error for all that goes wrong while a task is deferred
+        from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
 
 __all__ = [
     "AirflowException",

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the wheel, looks into it, and installs it beside nothing but Airflow.
+"""Builds the wheel, looks into it, installs it beside nothing but Airflow, and uses it there as others would.
 
-Run it with the Python of an environment that ``scripts/test.sh`` has made (it needs ``build`` and ``jsonschema``).
+Run it with the Python of an environment that ``scripts/test.sh`` has made (it needs ``build`` and ``mypy``).
 """
 
 from __future__ import annotations
 
 import configparser
-import json
 import os
 import shutil
 import subprocess
@@ -24,15 +23,10 @@ PACKAGE = "airflow_provider_dinky"
 NAME = "airflow-provider-dinky"
 WORK = ROOT / ".work" / "wheel"
 
-_VALIDATE = f"""
-import json, pathlib, sys
-import airflow, {PACKAGE}, {PACKAGE}.get_provider_info as info
-assert pathlib.Path({PACKAGE}.__file__).is_relative_to(sys.prefix), {PACKAGE}.__file__
-schemas = pathlib.Path(airflow.__file__).parent
-print(json.dumps([info.get_provider_info(), str(schemas)]))
-"""
+_LICENCE = b"# SPDX-License-Identifier: Apache-2.0"
 _IMPORT_ALL = f"""
-import importlib, pkgutil, {PACKAGE}
+import importlib, pathlib, pkgutil, sys, {PACKAGE}
+assert pathlib.Path({PACKAGE}.__file__).is_relative_to(sys.prefix), {PACKAGE}.__file__
 skipped = ("{PACKAGE}.sandbox.__main__", "{PACKAGE}.sandbox.pytest_plugin")
 names = [m.name for m in pkgutil.walk_packages({PACKAGE}.__path__, "{PACKAGE}.")]
 for name in names:
@@ -47,7 +41,16 @@ def main() -> int:
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     passed = failed = 0
-    for check in (builds, wheel_is_complete, sdist_is_complete, installs_beside_airflow, is_a_provider, runs):
+    for check in (
+        builds,
+        wheel_is_complete,
+        sdist_is_complete,
+        can_be_uploaded,
+        installs_beside_airflow,
+        is_a_provider,
+        has_types,
+        runs,
+    ):
         problems = list(_problems(check))
         for line in problems or [""]:
             print(
@@ -95,48 +98,61 @@ def wheel_is_complete() -> Iterator[str]:
         yield f"entry points: {entry}"
     if "Apache License" not in texts.get("licenses/LICENSE", ""):
         yield "the licence is missing"
+    with zipfile.ZipFile(_one("*.whl")) as wheel:
+        for name in sorted(packed):
+            if name.endswith(".py") and not wheel.read(name).startswith(_LICENCE):
+                yield f"does not say its licence: {name}"
 
 
 def sdist_is_complete() -> Iterator[str]:
     """Whoever builds from it has the tests, the examples and the documents."""
     with tarfile.open(_one("*.tar.gz")) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    wanted = ("README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "tests/conftest.py")
+    wanted = ("README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "tests/conftest.py", "PKG-INFO")
     yield from (f"missing: {name}" for name in wanted if name not in names)
-    if not any(name.startswith("example_dags/") for name in names):
-        yield "missing: example_dags"
+    tops = {name.partition("/")[0] for name in names if name}
+    folders = {PACKAGE, "example_dags", "tests"}
+    yield from (f"missing: {name}" for name in sorted(folders - tops))
+    strangers = tops - folders - set(wanted) - {".gitignore"}
+    strangers |= {name for name in names if "__pycache__" in name or name.endswith((".log", ".db"))}
+    yield from (f"does not belong there: {name}" for name in sorted(strangers))
+
+
+def can_be_uploaded() -> Iterator[str]:
+    """The package index would take both and show the README."""
+    _make_environment(WORK / "twine", "twine>=6.1")
+    files = (str(_one("*.tar.gz")), str(_one("*.whl")))
+    _call(str(WORK / "twine" / "bin" / "python"), "-m", "twine", "check", "--strict", *files)
+    yield from ()
 
 
 def installs_beside_airflow() -> Iterator[str]:
     """With the dependencies it declares and nothing else, all of it can be imported."""
-    packages = (f"apache-airflow=={metadata.version('apache-airflow')}", str(_one("*.whl")))
+    _make_environment(_venv(), f"apache-airflow=={metadata.version('apache-airflow')}", str(_one("*.whl")))
     if shutil.which("uv"):
-        _call("uv", "venv", "--quiet", "--python", sys.executable, str(_venv()))
-        _call("uv", "pip", "install", "--quiet", "--python", str(_python()), *packages)
         _call("uv", "pip", "check", "--python", str(_python()))
     else:
-        _call(sys.executable, "-m", "venv", str(_venv()))
-        _call(str(_python()), "-m", "pip", "install", "--quiet", *packages)
         _call(str(_python()), "-m", "pip", "check")
     _call(str(_python()), "-c", _IMPORT_ALL)
     yield from ()
 
 
 def is_a_provider() -> Iterator[str]:
-    """Airflow finds it, and its manifest fits both schemas that Airflow ships."""
-    import jsonschema
+    """Airflow finds it, its manifest fits both schemas that Airflow ships, and the connection has its form."""
+    for module in ("matrix.provider", "matrix.form"):
+        _call(str(_python()), "-m", module, PYTHONPATH=str(ROOT / "scripts"))
+    yield from ()
 
-    info, folder = json.loads(_call(str(_python()), "-c", _VALIDATE).splitlines()[-1])
-    for name in ("provider_info.schema.json", "provider.yaml.schema.json"):
-        schema = json.loads((Path(folder) / name).read_text())
-        validator = jsonschema.validators.validator_for(schema)(schema)
-        yield from (f"{name}: {error.json_path}: {error.message}" for error in validator.iter_errors(info))
-    told = _call(str(_python()), "-m", "airflow", "providers", "get", NAME, "--full", "--output", "json")
-    if NAME not in told:
-        yield f"airflow providers get says: {told}"
-    hooks = _call(str(_python()), "-m", "airflow", "providers", "hooks", "--output", "json")
-    if f"{PACKAGE}.hooks.dinky.DinkyHook" not in hooks:
-        yield "airflow providers hooks does not name the hook"
+
+def has_types() -> Iterator[str]:
+    """A project that is checked with ``mypy --strict`` sees the types of all that it uses."""
+    consumer = WORK / "consumer"
+    shutil.copytree(ROOT / "scripts" / "consumer", consumer)
+    _call(
+        *(sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(WORK / "mypy")),
+        *("--python-executable", str(_python()), str(consumer)),
+    )
+    yield from ()
 
 
 def runs() -> Iterator[str]:
@@ -152,9 +168,19 @@ def _problems(check: Callable[[], Iterator[str]]) -> Iterator[str]:
         yield f"{type(error).__name__}: {error}"
 
 
-def _call(*command: str) -> str:
+def _make_environment(folder: Path, *packages: str) -> None:
+    python = str(folder / "bin" / "python")
+    if shutil.which("uv"):
+        _call("uv", "venv", "--quiet", "--python", sys.executable, str(folder))
+        _call("uv", "pip", "install", "--quiet", "--python", python, *packages)
+    else:
+        _call(sys.executable, "-m", "venv", str(folder))
+        _call(python, "-m", "pip", "install", "--quiet", *packages)
+
+
+def _call(*command: str, **more: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["AIRFLOW_HOME"] = str(WORK / "airflow")
+    environment |= {"AIRFLOW_HOME": str(WORK / "airflow"), **more}
     # Not in the clone's folder: there, Python would find the sources first.
     done = subprocess.run(
         command,

@@ -24,6 +24,19 @@ die() {
     exit 1
 }
 
+# install_uv: makes the command uv available, from $work if the machine has none.
+install_uv() {
+    command -v uv >/dev/null && return
+    if [ ! -x "$work/bin/uv" ]; then
+        "$(find_python)" -m venv --clear "$work/uv" >/dev/null || die "no environment for uv could be made"
+        "$work/uv/bin/python" -m pip install --quiet --no-input "uv>=0.9" || die "uv could not be installed"
+        # A folder of its own: the environment's python is not to be found instead of the machine's.
+        mkdir -p "$work/bin"
+        ln -sf ../uv/bin/uv "$work/bin/uv"
+    fi
+    PATH="$work/bin:$PATH"
+}
+
 find_python() {
     local candidate
     for candidate in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11 python3.13 python3.10 python; do
@@ -51,8 +64,9 @@ fill() {
     add --upgrade "pip>=25.1" && add "$@"
 }
 
-# add PACKAGES...: to $venv, with what has made it.
+# add PACKAGES...: to $venv, with what has made it; in the versions that are known to work with this Airflow.
 add() {
+    [ ! -e "$constraints" ] || set -- --constraint "$constraints" "$@"
     if [ -e "$venv/bin/pip" ]; then
         "$venv/bin/python" -m pip install --quiet --no-input --progress-bar off "$@"
     else
@@ -62,11 +76,11 @@ add() {
 
 # prepare_environment [dev]: sets $venv; with "dev" the tools of pyproject.toml's group of that name are in it too.
 prepare_environment() {
-    local base_python stamp kind="${1:-base}"
+    local base_python stamp kind="${1:-base}" constraints="$root/scripts/constraints/airflow-$airflow_version.txt"
     base_python="$(find_python)"
     venv="$work/venv-airflow-$airflow_version-py$("$base_python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
     # The path is part of it: an environment does not survive that its clone is moved.
-    stamp="$(cat "$root/pyproject.toml" "$root/scripts/environment.sh" <(echo "$root") | cksum)"
+    stamp="$(cat "$root/pyproject.toml" "$root/scripts/environment.sh" "$constraints" <(echo "$root") 2>/dev/null | cksum)"
     if [ "$(cat "$venv/stamp-base" 2>/dev/null)" != "$stamp" ]; then
         echo "Setting up Airflow $airflow_version in ${venv#"$root/"}: 1 to 3 minutes, once"
         fill "apache-airflow==$airflow_version" --editable "$root" || die "Airflow could not be installed"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import subprocess
 import sys
@@ -15,7 +16,11 @@ import pytest
 import airflow_provider_dinky
 
 PACKAGE = Path(airflow_provider_dinky.__file__).parent
-BASE_CLASSES = ["airflow.sdk", "airflow.providers.common.compat.sdk"]
+BASE_CLASSES = [
+    # Not on Airflow 2.11.
+    *(["airflow.sdk"] if importlib.util.find_spec("airflow.sdk") else []),
+    "airflow.providers.common.compat.sdk",
+]
 
 
 def newly_imported(*modules: str, after: list[str]) -> set[str]:

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs what has to hold on every supported Airflow and Python: provider and form, unit and contract tests, examples.
+#
+#   bash scripts/matrix.sh               all legs, one after the other
+#   bash scripts/matrix.sh 2.11          those of one Airflow
+#   bash scripts/matrix.sh 3.3.2-py3.13  one leg
+#
+# What came of it is in .work/matrix: matrix.md, matrix.json, and a folder with the logs of each leg.
+set -uo pipefail
+# shellcheck source=SCRIPTDIR/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+cd "$root" || exit 1
+
+# The newest patch of each Airflow, and the Pythons it supports: the one it is to be run with, then those that may stand
+# in for it on a machine without that one. A diagonal: every Airflow and every Python once, the oldest and the newest
+# Airflow also at their other end.
+supported=(
+    "2.11.2 3.10 3.11 3.12"
+    "2.11.2 3.12 3.11 3.10"
+    "3.0.6 3.11 3.12 3.10"
+    "3.1.8 3.12 3.11 3.13 3.10"
+    "3.2.2 3.13 3.12 3.11 3.10"
+    "3.3.2 3.10 3.11 3.12 3.13"
+    "3.3.2 3.13 3.12 3.11 3.10"
+)
+
+# interpreter VERSION: the path of a Python of that version, from PATH or from where pyenv keeps them.
+interpreter() {
+    local candidate pyenv_root="${PYENV_ROOT:-${HOME:-}/.pyenv}"
+    command -v pyenv >/dev/null && pyenv_root="$(pyenv root)"
+    for candidate in "python$1" python3 python "$pyenv_root/versions/$1".*/bin/python3; do
+        if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+            "$candidate" -c 'import sys; print(sys.executable)'
+            return
+        fi
+    done
+    return 1
+}
+
+# run_leg AIRFLOW PYTHON FOLDER, in a shell of its own: nothing of the caller's Airflow, and nothing of another leg's.
+run_leg() (
+    began="$(date +%s)"
+    # Both are read by prepare_environment.
+    # shellcheck disable=SC2034
+    airflow_version="$1" PYTHON="$2"
+    for name in $(compgen -v AIRFLOW_); do unset "$name"; done
+    prepare_environment dev
+    echo "  set-up: $(($(date +%s) - began)) s"
+    PYTHONPATH="$root/scripts" "$venv/bin/python" -m matrix "$3" --began "$began"
+)
+
+install_uv
+report="$work/matrix"
+rm -rf "$report"
+legs=()
+for line in "${supported[@]}"; do
+    read -r airflow wanted others <<<"$line"
+    if [ $# -gt 0 ] && [[ "$airflow-py$wanted" != "$1"* ]]; then continue; fi
+    python=
+    # Words on purpose.
+    # shellcheck disable=SC2086
+    for version in $wanted $others; do
+        python="$(interpreter "$version")" && break
+    done
+    [ -n "$python" ] || die "Airflow $airflow needs one of Python $wanted $others; none was found"
+    leg="$airflow-py$version"
+    echo "=== Airflow $airflow, Python $version"
+    [ "$version" = "$wanted" ] || echo "  Python $version stands in for Python $wanted, which is not there"
+    if [[ " ${legs[*]-} " = *" $leg "* ]]; then
+        echo "  which has been run already"
+        continue
+    fi
+    mkdir -p "$report/$leg"
+    legs+=("$leg")
+    run_leg "$airflow" "$python" "$report/$leg" </dev/null
+done
+[ ${#legs[@]} -gt 0 ] || die "there is no leg $1"
+echo
+PYTHONPATH="$root/scripts" exec "$(find_python)" -m matrix.table "$report" "${legs[@]}"
