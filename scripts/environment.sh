@@ -74,6 +74,9 @@ add() {
     fi
 }
 
+# What else the tests may use, as pip's options (--group NAME); a script may add to it.
+more_groups=(--group openlineage)
+
 # prepare_environment [dev]: sets $venv; with "dev" the tools of pyproject.toml's group of that name are in it too.
 prepare_environment() {
     local base_python stamp kind="${1:-base}" constraints="$root/scripts/constraints/airflow-$airflow_version.txt"
@@ -88,7 +91,7 @@ prepare_environment() {
     fi
     if [ "$kind" = dev ] && [ "$(cat "$venv/stamp-dev" 2>/dev/null)" != "$stamp" ]; then
         echo "Adding the tools for the tests: about 20 seconds, once"
-        (cd "$root" && add "apache-airflow==$airflow_version" --group dev) || die "the tools could not be installed"
+        (cd "$root" && add "apache-airflow==$airflow_version" --group dev "${more_groups[@]}") || die "the tools could not be installed"
         echo "$stamp" >"$venv/stamp-dev"
     fi
 }

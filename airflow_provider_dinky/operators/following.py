@@ -69,6 +69,8 @@ class FollowingOperator(BaseOperator):
         None leaves it running and says how to stop it, ``cancel`` cancels it, ``savepoint`` stops it with one.
     :param on_ambiguous: what to do about a job that is most likely, but not provably, the one this run has started
         (on an anonymous connection only): ``adopt`` follows it, with a warning; ``fail`` leaves it to a person.
+    :param lineage_sql: whether the task's SQL is reported to OpenLineage, beside the tables it reads and writes;
+        secrets in it are masked.
     """
 
     template_fields: Sequence[str] = ("dinky_task_id", "dinky_conn_id")
@@ -88,6 +90,7 @@ class FollowingOperator(BaseOperator):
         unknown_timeout: float = 600.0,
         cancel_on_kill: CancelOnKill = None,
         on_ambiguous: Literal["adopt", "fail"] = "adopt",
+        lineage_sql: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -100,6 +103,7 @@ class FollowingOperator(BaseOperator):
         self.unknown_timeout = seconds("unknown_timeout", unknown_timeout)
         self.cancel_on_kill = choice("cancel_on_kill", cancel_on_kill, (None, "cancel", "savepoint"))
         self.on_ambiguous = choice("on_ambiguous", on_ambiguous, ("adopt", "fail"))
+        self.lineage_sql = lineage_sql
         self._followed: FollowedJob | None = None
         self._killed = False
 
@@ -141,6 +145,17 @@ class FollowingOperator(BaseOperator):
         self._killed = True
         if self._followed is not None:
             self.log.warning("The task is being ended. %s", self._stop(self._followed))
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What Airflow's OpenLineage provider, if there is one, asks a task that has succeeded.
+
+        :return: ``OperatorLineage`` with the tables that the Dinky task reads and writes; None if that is not known.
+        """
+        from airflow_provider_dinky.lineage import operator_lineage
+
+        if self._followed is None:
+            return None
+        return operator_lineage(self.hook.config, self._followed, with_sql=self.lineage_sql)
 
     def _pace(self) -> Pace:
         return Pace(sleep=self._sleep)
