@@ -91,7 +91,8 @@ prepare_environment() {
     fi
     if [ "$kind" = dev ] && [ "$(cat "$venv/stamp-dev" 2>/dev/null)" != "$stamp" ]; then
         echo "Adding the tools for the tests: about 20 seconds, once"
-        (cd "$root" && add "apache-airflow==$airflow_version" --group dev "${more_groups[@]}") || die "the tools could not be installed"
+        (cd "$root" && add "apache-airflow==$airflow_version" --group dev ${more_groups[@]+"${more_groups[@]}"}) ||
+            die "the tools could not be installed"
         echo "$stamp" >"$venv/stamp-dev"
     fi
 }
