@@ -4,6 +4,7 @@
 #
 #   bash scripts/demo.sh            about a minute after set-up; exit code 0 if all went as it should
 #   bash scripts/demo.sh --ui       the same, and then stays up with Airflow's web page
+#   bash scripts/demo.sh --flink    the jobs run on a real Flink, which needs Java 11 or 17; installed once, 0.3 GB
 #
 # Against your own Dinky; says first what it will do there:
 #
@@ -19,5 +20,5 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 started=$SECONDS
 prepare_environment
 [ $((SECONDS - started)) -lt 3 ] || echo "Set up in $((SECONDS - started)) s"
-echo "The demo takes about a minute; Ctrl-C ends it and everything it has started"
+echo "The demo takes a minute or two; Ctrl-C ends it and everything it has started"
 PYTHONPATH="$root/scripts" exec "$venv/bin/python" -m airflow_demo "$@"

@@ -9,9 +9,13 @@ import shlex
 import signal
 import sys
 import threading
+from contextlib import ExitStack
+from typing import Any
 
 from .default_tasks import DEFAULT_TASKS
 from .embedded import Sandbox
+from .flink import command as flink
+from .flink.errors import FlinkUnavailable
 from .tasks import TaskFileError, TaskSpec
 
 
@@ -46,38 +50,77 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-quirks", action="store_true", help='never say "Task Not Exist" for a task that exists'
     )
+    flink.add_arguments(parser)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the sandbox; return the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        sandbox = Sandbox(
-            speed=options.speed,
-            tasks=options.tasks,
-            port=options.port,
-            host=options.host,
-            username=options.user,
-            password=options.password,
-            quirks=not options.no_quirks,
-            control=options.control,
-            savepoints=options.savepoints,
-        )
-    except TaskFileError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (OSError, OverflowError) as error:
-        print(f"error: {_why_not(error, options.host, options.port)}", file=sys.stderr)
-        return 1
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if flink.wanted(options) and options.speed != 1:
+        parser.error("--speed: a real Flink has only the real time")
+    with ExitStack() as stack:
+        try:
+            _serve(options, stack)
+        except TaskFileError as error:
+            return _fail(error, 2)
+        except FlinkUnavailable as error:
+            return _fail(error)
+        except _CannotListen as error:
+            return _fail(error)
+        except KeyboardInterrupt:
+            # It came while Flink was started.
+            return 130
+    print("\nDinky sandbox ended", flush=True)
+    return 0
+
+
+class _CannotListen(Exception):
+    """The sandbox's port cannot be had."""
+
+
+def _serve(options: argparse.Namespace, stack: ExitStack) -> None:
+    runtime = flink.make_runtime(options, stack) if flink.wanted(options) else None
+    parameters = {} if runtime is None else flink.sandbox_parameters(runtime, options, stack)
+    sandbox = _sandbox(options, parameters)
+    if runtime is not None:
+        try:
+            flink.start(runtime)
+        except BaseException:
+            sandbox.stop()
+            raise
     asked_to_end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_end.set())
-    with sandbox:
-        print(_greeting(sandbox, options.user), flush=True)
-        asked_to_end.wait()
-    print("\nDinky sandbox ended", flush=True)
-    return 0
+    stack.enter_context(sandbox)
+    if runtime is not None:
+        print(f"Flink at {runtime.web_page}", flush=True)
+    print(_greeting(sandbox, options.user), flush=True)
+    asked_to_end.wait()
+
+
+def _sandbox(options: argparse.Namespace, parameters: dict[str, Any]) -> Sandbox:
+    usual = {
+        "speed": options.speed,
+        "tasks": options.tasks,
+        "port": options.port,
+        "host": options.host,
+        "username": options.user,
+        "password": options.password,
+        "quirks": not options.no_quirks,
+        "control": options.control,
+        "savepoints": options.savepoints,
+    }
+    try:
+        return Sandbox(**{**usual, **parameters})
+    except (OSError, OverflowError) as error:
+        raise _CannotListen(_why_not(error, options.host, options.port)) from error
+
+
+def _fail(error: Exception, code: int = 1) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code
 
 
 def _why_not(error: OSError | OverflowError, host: str, port: int) -> str:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .engine import Breakable
 from .faults import Fault, FaultKind
 from .simulated import SimulatedEngine
 
@@ -65,15 +66,15 @@ class Controls(ABC):
 
     def kill_cluster(self) -> None:
         """Make Flink unreachable. Dinky says RECONNECTING after its next look and UNKNOWN a minute later."""
-        self._run(lambda: self._simulated().kill_cluster())
+        self._run(lambda: self._breakable().kill_cluster())
 
     def revive_cluster(self, jobs_survive: bool = True) -> None:
         """Make Flink answer again, with or without its jobs."""
-        self._run(lambda: self._simulated().revive_cluster(jobs_survive=jobs_survive))
+        self._run(lambda: self._breakable().revive_cluster(jobs_survive=jobs_survive))
 
     def lose_task_manager(self) -> None:
-        """Make every job that runs now fail 19 s from now."""
-        self._run(lambda: self._simulated().lose_task_manager())
+        """Make every job that runs now fail 19 s from now (a real Flink: as soon as it notices)."""
+        self._run(lambda: self._breakable().lose_task_manager())
 
     def kill_job(self, job_id: str, error: str | None = None) -> None:
         """Make one Flink job fail now; ``error`` is like ``java.lang.SomeException: message``."""
@@ -91,8 +92,14 @@ class Controls(ABC):
         """Let every savepoint fail."""
         self._run(lambda: setattr(self._simulated(), "savepoints_fail", on))
 
+    def _breakable(self) -> Breakable:
+        engine = self._core.engine
+        if not isinstance(engine, Breakable):
+            raise TypeError(f"{type(engine).__name__} cannot be broken on demand")
+        return engine
+
     def _simulated(self) -> SimulatedEngine:
         engine = self._core.engine
         if not isinstance(engine, SimulatedEngine):
-            raise TypeError("only the simulated engine can be broken on demand")
+            raise TypeError(f"only the simulated engine does this on demand, not {type(engine).__name__}")
         return engine

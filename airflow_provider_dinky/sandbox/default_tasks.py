@@ -16,14 +16,14 @@ CREATE TABLE daily_report (id BIGINT, amount DOUBLE) WITH ('connector'='blackhol
 INSERT INTO daily_report SELECT id, amount FROM orders;"""
 
 _BACKFILL = """\
-CREATE TABLE orders (id BIGINT, day STRING) WITH ('connector'='datagen','number-of-rows'='1000');
-CREATE TABLE backfill (id BIGINT, day STRING) WITH ('connector'='blackhole');
-INSERT INTO backfill SELECT id, day FROM orders WHERE day = '${day}';"""
+CREATE TABLE orders (id BIGINT, order_date STRING) WITH ('connector'='datagen','number-of-rows'='1000');
+CREATE TABLE backfill (id BIGINT, order_date STRING) WITH ('connector'='blackhole');
+INSERT INTO backfill SELECT id, order_date FROM orders WHERE order_date = '${day}';"""
 
 _PARSE_AMOUNTS = """\
-CREATE TABLE raw (line STRING) WITH ('connector'='datagen','rows-per-second'='3');
+CREATE TABLE raw_lines (line STRING) WITH ('connector'='datagen','rows-per-second'='3');
 CREATE TABLE amounts (amount BIGINT) WITH ('connector'='blackhole');
-INSERT INTO amounts SELECT CAST(line AS BIGINT) FROM raw;"""
+INSERT INTO amounts SELECT CAST(line AS BIGINT) FROM raw_lines;"""
 
 _PAYMENTS = """\
 CREATE TABLE payments (id BIGINT, region STRING) WITH ('connector'='datagen','rows-per-second'='2');

@@ -36,6 +36,8 @@ class Sandbox(Controls):
 
     :param speed: how many times faster than real time everything goes inside; time-outs of clients do not.
     :param tasks: tasks, or a YAML file with them; a default set without.
+    :param engine: what runs the jobs; a simulated cluster without. A real one has only the real time: ``speed``
+        is 1 then.
     :param port: 0 takes a free one.
     :param host: the address to listen on; loopback only by default, since there is no real security.
 
@@ -47,6 +49,7 @@ class Sandbox(Controls):
         *,
         speed: float = 1.0,
         tasks: Iterable[TaskSpec] | str | Path | None = None,
+        engine: Engine | None = None,
         port: int = 0,
         host: str = "127.0.0.1",
         username: str = "admin",
@@ -58,6 +61,8 @@ class Sandbox(Controls):
         seed: int | None = None,
         workers: int = 8,
     ) -> None:
+        if engine is not None and speed != 1:
+            raise ValueError(f"speed is {speed}, must be 1 with an engine of one's own")
         self._username, self._password = username, password
         # Before the socket is there, so that a wrong task leaves nothing open.
         served = (
@@ -69,6 +74,7 @@ class Sandbox(Controls):
         self._inner = SandboxCore(
             tasks=served,
             clock=WallClock(speed),
+            engine=engine,
             address=f"{host}:{self.port}",
             username=username,
             password=password,

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Dinky needs from whatever runs the jobs.
 
-The sandbox's Dinky knows only :class:`Engine`. :mod:`.simulated` runs jobs on a clock; an engine on a real
-Flink cluster needs nothing else from the rest of the sandbox.
+The sandbox's Dinky knows only :class:`Engine`. :mod:`.simulated` runs jobs on a clock, :mod:`.flink` on a real
+Flink cluster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from .java import Throwable
 from .tasks import TaskSpec
@@ -124,3 +124,17 @@ class Engine(Protocol):
 
     async def rest(self, method: str, path: str, query: Mapping[str, str]) -> RestAnswer:
         """Answer a request to Flink's REST API (``path`` starts with ``/jobs``)."""
+
+
+@runtime_checkable
+class Breakable(Protocol):
+    """An engine whose cluster a test may break."""
+
+    def kill_cluster(self) -> None:
+        """Make the cluster unreachable."""
+
+    def revive_cluster(self, *, jobs_survive: bool = True) -> None:
+        """Make it reachable again, with or without its jobs."""
+
+    def lose_task_manager(self) -> None:
+        """Take the jobs' slots away; they fail once the cluster has noticed."""

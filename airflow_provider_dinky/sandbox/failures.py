@@ -24,7 +24,7 @@ def sql_rejected(statement: str, error: str | None) -> Throwable:
     planner = parse.wrapped_in(
         "org.apache.flink.table.api.SqlParserException", f"SQL parse failed. {reason.message}"
     )
-    return _executing(statement, planner)
+    return executing(statement, planner)
 
 
 def savepoint_missing(statement: str, job_name: str, path: str) -> Throwable:
@@ -98,12 +98,12 @@ def job_not_found(jid: str) -> Throwable:
 
 def _not_executed(statement: str, job_name: str, cause: Throwable) -> Throwable:
     job = cause.wrapped_in("org.apache.flink.util.FlinkException", f"Failed to execute job '{job_name}'.")
-    return _executing(
+    return executing(
         statement, job.wrapped_in("org.apache.flink.table.api.TableException", "Failed to execute sql")
     )
 
 
-def _executing(statement: str, cause: Throwable) -> Throwable:
+def executing(statement: str, cause: Throwable) -> Throwable:
     """Dinky numbers the lines of the statement that failed and wraps the exception twice."""
     last = [part.strip() for part in statement.split(";") if part.strip()][-1:]
     lines = "".join(last).splitlines()

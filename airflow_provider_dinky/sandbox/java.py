@@ -30,14 +30,14 @@ _FLINK_FRAMES = (
 
 @dataclass(frozen=True)
 class Throwable:
-    """A Java exception: its class (``kind``), its message, and what caused it."""
+    """A Java exception: its class (``kind``), its message (empty for none), and what caused it."""
 
     kind: str
     message: str
     cause: Throwable | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
+        return f"{self.kind}: {self.message}" if self.message else self.kind
 
     def wrapped_in(self, kind: str, message: str | None = None) -> Throwable:
         """Return an exception caused by this one; without ``message`` it repeats this one's text."""

@@ -17,30 +17,35 @@ from types import FrameType
 
 from airflow_demo import own_dinky, report
 from airflow_demo.airflow_api import ApiUnavailable
-from airflow_demo.dinkys import SPEED, as_environment, two_sandboxes, watching_clients
+from airflow_demo.dinkys import SPEED, as_environment, two_on_flink, two_sandboxes, watching_clients
 from airflow_demo.local_airflow import COMPONENTS, USER, AirflowFailed, LocalAirflow
 from airflow_demo.own_dinky import OwnDinky, Plan
 from airflow_demo.sandbox_story import CONNECTION, STEPS
-from airflow_demo.story import Player, Result, Stage, Step
+from airflow_demo.story import RUN_SECONDS, Player, Result, Stage, Step
 from airflow_demo.watching import Watcher
 from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.sandbox.flink.errors import FlinkUnavailable
+from airflow_provider_dinky.sandbox.flink.runtime import FlinkRuntime
 
 ROOT = Path(__file__).parents[2]
 SECONDS_TO_THINK = 5
+FLINK_SECONDS = 150.0
+"""In which every DAG has to be done where four programs in Java want the same processors."""
 
 
 def main() -> int:
     """Run the demo; returns the exit code."""
     parser = argparse.ArgumentParser(prog="bash scripts/demo.sh", description=__doc__)
     parser.add_argument("--ui", action="store_true", help="stay up afterwards, with Airflow's web page")
+    parser.add_argument("--flink", action="store_true", help="on a real Flink (needs Java 11 or 17)")
     parser.add_argument("--work", type=Path, default=ROOT / ".work" / "demo", help=argparse.SUPPRESS)
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     try:
         with _alone_in(options.work):
-            return _run(options.work, options.ui)
-    except (AirflowFailed, ApiUnavailable, DinkyError, ValueError) as error:
+            return _run(options.work, options.ui, options.flink)
+    except (AirflowFailed, ApiUnavailable, DinkyError, FlinkUnavailable, ValueError) as error:
         say(f"\nThe demo cannot go on: {error}")
         return 1
     except KeyboardInterrupt:
@@ -63,9 +68,13 @@ def _alone_in(work: Path) -> Iterator[None]:
         yield
 
 
-def _run(work: Path, ui: bool) -> int:
+def _run(work: Path, ui: bool, with_flink: bool) -> int:
     own = OwnDinky.from_environment(os.environ)
-    return _with_sandbox(work, ui) if own is None else _with_own_dinky(own, work, ui)
+    if own is None:
+        return _with_sandbox(work, ui, with_flink)
+    if with_flink:
+        raise ValueError("--flink is for the sandbox; your own Dinky (DINKY_URL) has a Flink already")
+    return _with_own_dinky(own, work, ui)
 
 
 def say(text: str) -> None:
@@ -73,19 +82,32 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _with_sandbox(work: Path, ui: bool) -> int:
+def _with_sandbox(work: Path, ui: bool, with_flink: bool) -> int:
     began = time.monotonic()
     with ExitStack() as stack:
-        sandboxes = stack.enter_context(two_sandboxes(work / "savepoints"))
+        if with_flink:
+            flink = _start_flink(stack)
+            sandboxes = stack.enter_context(two_on_flink(flink, work / "turnover"))
+            pace = f"jobs run on the real Flink at {flink.web_page}"
+        else:
+            sandboxes = stack.enter_context(two_sandboxes(work / "savepoints"))
+            pace = f"{SPEED:g} times as fast as real"
         for name, sandbox in sandboxes.items():
-            say(
-                f"Dinky sandbox at {sandbox.url} ({SPEED:g} times as fast as real), Airflow connection '{name}'"
-            )
+            say(f"Dinky sandbox at {sandbox.url} ({pace}), Airflow connection '{name}'")
         connections = {name: sandbox.airflow_connection for name, sandbox in sandboxes.items()}
         stage = _set_up(stack, work, connections, {}, STEPS, began)
         stage.sandboxes = sandboxes
-        results = Player(stage, STEPS).play()
+        results = Player(stage, STEPS, FLINK_SECONDS if with_flink else RUN_SECONDS).play()
         return _conclude(stage, results, began, ui)
+
+
+def _start_flink(stack: ExitStack) -> FlinkRuntime:
+    flink = FlinkRuntime(tell=say)
+    stack.callback(flink.stop)
+    say("Starting a real Flink: about ten seconds")
+    flink.start()
+    say(f"Flink's own web page: {flink.web_page}")
+    return flink
 
 
 def _with_own_dinky(own: OwnDinky, work: Path, ui: bool) -> int:

@@ -16,9 +16,13 @@ from airflow_provider_dinky.client.retry import NO_RETRY
 from airflow_provider_dinky.hooks.connection import read_connection
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.sandbox.default_tasks import DEFAULT_TASKS
+from airflow_provider_dinky.sandbox.flink.runtime import TIMING, FlinkRuntime
+from airflow_provider_dinky.sandbox.flink.tasks import flink_tasks
 
 SPEED = 4.0
 """Times as fast as a real Dinky: a look at a job every 4 to 10 s becomes one every 1 to 2.5 s."""
+# The same on a real Flink, which cannot be sped up: Dinky only looks as often.
+QUICK_LOOKS = replace(TIMING, first_look=(0.3, 2.0), look_every=(1.0, 2.5))
 TASKS = tuple(
     # Long enough for Airflow to see it run, at this speed.
     replace(task, runs_for=40.0) if task.id == REPORT else task
@@ -34,6 +38,18 @@ def two_sandboxes(savepoints: Path) -> Iterator[dict[str, Sandbox]]:
         yield {
             name: stack.enter_context(Sandbox(speed=SPEED, tasks=TASKS, savepoints=savepoints))
             for name in names
+        }
+
+
+@contextmanager
+def two_on_flink(flink: FlinkRuntime, folder: Path) -> Iterator[dict[str, Sandbox]]:
+    """Two sandboxes on the same real Flink, by the names of the connections that lead to them."""
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                Sandbox(engine=flink.engine(), tasks=flink_tasks(folder / name), timing=QUICK_LOOKS)
+            )
+            for name in (CONNECTION, OTHER_CONNECTION)
         }
 
 

@@ -12,6 +12,8 @@ from airflow_demo.local_airflow import LocalAirflow
 from airflow_demo.watching import ENDED, TaskSeen, Watcher
 from airflow_provider_dinky.sandbox import Sandbox
 
+RUN_SECONDS = 90.0
+"""In which every DAG has to be done once it was started."""
 SETTLE_SECONDS = 15.0
 """In which everything that a run brings about has to show."""
 
@@ -87,7 +89,7 @@ class Player:
     :param run_seconds: in which every DAG has to be done once it was started.
     """
 
-    def __init__(self, stage: Stage, steps: Sequence[Step], run_seconds: float = 90.0) -> None:
+    def __init__(self, stage: Stage, steps: Sequence[Step], run_seconds: float = RUN_SECONDS) -> None:
         self._stage = stage
         self._run_seconds = run_seconds
         self._order = [step.dag_id for step in steps]

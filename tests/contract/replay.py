@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from recorded import Exchange, StatusWalk
 
-from airflow_provider_dinky.sandbox.clock import VirtualClock
+from airflow_provider_dinky.sandbox.clock import Clock, VirtualClock
 from airflow_provider_dinky.sandbox.core import SandboxCore
+from airflow_provider_dinky.sandbox.engine import Engine
 from airflow_provider_dinky.sandbox.messages import Request, Response
 from airflow_provider_dinky.sandbox.tasks import Kind, TaskSpec
 from airflow_provider_dinky.sandbox.timing import Timing
+
+T = TypeVar("T")
 
 PASSWORD = "dinky123!@#"
 FLINK = "127.0.0.1:8081"
@@ -107,14 +110,33 @@ TOKENS = {
 }
 
 
-class Replay:
-    """A sandbox and what of a recording has to be translated for it: ids, paths, tokens."""
+class Pace(Clock, Protocol):
+    """A sandbox's time, and how a replay lets it pass."""
 
-    def __init__(self, source: str, savepoints: Path) -> None:
-        self.clock = VirtualClock()
+    async def advance(self, seconds: float) -> None: ...
+
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
+
+
+class Replay:
+    """A sandbox and what of a recording has to be translated for it: ids, paths, tokens.
+
+    :param engine: what runs its jobs, at its own ``pace``; simulated jobs on a virtual clock without.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        savepoints: Path,
+        *,
+        engine: Engine | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self.clock: Pace = pace or VirtualClock()
         self.core = SandboxCore(
             tasks=TASKS[source],
             clock=self.clock,
+            engine=engine,
             address=FLINK,
             password=PASSWORD,
             quirks=False,
@@ -125,7 +147,7 @@ class Replay:
         self._tokens = {"issued": self.core.sessions.issue()}
         self.core.sessions.restart(keep_memory=True)
         self._instances: dict[int, int] = {}
-        self._texts: dict[str, str] = {}
+        self._texts: dict[str, str] = {FLINK: self.core.engine.address}
         self._time: datetime | None = None
 
     async def send(self, exchange: Exchange) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,8 +35,9 @@ class Replayed:
     walks: list[tuple[StatusWalk, list[str]]] = field(default_factory=list)
 
 
-async def _replay(recording: Path, savepoints: Path) -> Replayed:
-    replay, replayed = Replay(recording.stem, savepoints), Replayed()
+async def play(recording: Path, replay: Replay) -> Replayed:
+    """Send every request of a recording."""
+    replayed = Replayed()
     for line in read(recording):
         if isinstance(line, StatusWalk):
             replayed.walks.append((line, await replay.follow(line)))
@@ -47,10 +49,13 @@ async def _replay(recording: Path, savepoints: Path) -> Replayed:
 
 @pytest.fixture(scope="module", params=recordings(), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def replayed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Replayed:
-    return asyncio.run(_replay(request.param, tmp_path_factory.mktemp("savepoints")))
+    return asyncio.run(play(request.param, Replay(request.param.stem, tmp_path_factory.mktemp("savepoints"))))
 
 
-def _disagreements(exchange: Exchange, response: Response) -> list[str]:
+def disagreements(
+    exchange: Exchange, response: Response, allowed: Iterable[tuple[str, str, str]] = ALLOWED
+) -> list[str]:
+    """What the sandbox has answered otherwise than the recorded server, unless it is allowed."""
     if response.status != exchange.status:
         return [f"recorded HTTP {exchange.status}, answered HTTP {response.status}"]
     if not isinstance(exchange.body, dict):
@@ -60,16 +65,16 @@ def _disagreements(exchange: Exchange, response: Response) -> list[str]:
         found.append(
             ("$.code", f"recorded {exchange.body.get('code')}, answered {response.json.get('code')}")
         )
-    return [f"{path}: {what}" for path, what in found if not _allowed(exchange, path)]
+    return [f"{path}: {what}" for path, what in found if not _allowed(exchange, path, allowed)]
 
 
-def _allowed(exchange: Exchange, path: str) -> bool:
-    return any(re.fullmatch(name, exchange.name) and re.fullmatch(where, path) for name, where, _ in ALLOWED)
+def _allowed(exchange: Exchange, path: str, allowed: Iterable[tuple[str, str, str]]) -> bool:
+    return any(re.fullmatch(name, exchange.name) and re.fullmatch(where, path) for name, where, _ in allowed)
 
 
 def test_every_answer_agrees_with_the_recorded_one(replayed: Replayed) -> None:
     assert replayed.answers
-    wrong = {exchange.label: _disagreements(exchange, answer) for exchange, answer in replayed.answers}
+    wrong = {exchange.label: disagreements(exchange, answer) for exchange, answer in replayed.answers}
     assert {label: found for label, found in wrong.items() if found} == {}
 
 

@@ -19,6 +19,7 @@ import requests
 
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.sandbox.__main__ import main
+from airflow_provider_dinky.sandbox.flink import jvm
 
 pytest_plugins = ["airflow_provider_dinky.sandbox.pytest_plugin"]
 
@@ -87,6 +88,28 @@ def test_an_address_that_cannot_be_is_said_in_one_line(
 def test_a_wrong_task_file_is_said_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["--tasks", str(tmp_path / "none.yaml")]) == 2
     assert capsys.readouterr().err.startswith("error: cannot read")
+
+
+@pytest.mark.parametrize("flink", [["--engine", "flink"], ["--flink-rest", "http://127.0.0.1:8081"]])
+def test_a_real_flink_cannot_be_sped_up(capsys: pytest.CaptureFixture[str], flink: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*flink, "--speed", "4"])
+    assert "--speed: a real Flink has only the real time" in capsys.readouterr().err
+
+
+def test_an_engine_of_ones_own_has_its_own_pace() -> None:
+    with Sandbox() as sandbox, pytest.raises(ValueError, match="speed is 2, must be 1"):
+        Sandbox(engine=sandbox.engine, speed=2)
+
+
+def test_without_java_it_says_what_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(jvm, "_PLACES", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert main(["--engine", "flink", "--port", "0"]) == 1
+    assert capsys.readouterr().err.startswith("error: no Java 11 or 17 found; on Debian")
 
 
 def test_the_fixture_leads_the_default_connection_to_a_sandbox(dinky_sandbox: Sandbox) -> None:
