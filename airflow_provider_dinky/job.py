@@ -23,6 +23,8 @@ from enum import Enum
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.intent import Intent, Step
 
+MAX_OUTAGE = 1_800.0
+"""Seconds without any answer of Dinky's after which whoever waits for a job gives up; the job itself goes on."""
 REFRESH_LOST_EVERY = 30.0
 """Seconds between forced refreshes of a job that Dinky lost sight of."""
 REFRESH_QUIET_EVERY = 600.0

@@ -194,9 +194,10 @@ class FollowingOperator(BaseOperator):
     def _poll(
         self, context: Context, job: FollowedJob, watch: Watch, instance: JobInstance, started: float
     ) -> int | None:
-        from airflow_provider_dinky.job import Outcome
+        from airflow_provider_dinky.client.errors import DinkyConnectionError
+        from airflow_provider_dinky.job import MAX_OUTAGE, Outcome
 
-        heard = time.monotonic()
+        heard = answered = time.monotonic()
         while True:
             verdict = watch.verdict
             if verdict is Outcome.DONE:
@@ -210,7 +211,14 @@ class FollowingOperator(BaseOperator):
             if time.monotonic() - heard >= HEARTBEAT:
                 heard = time.monotonic()
                 self.log.info("State of %s: %s, for %.0f s now", job, instance.status, heard - watch.since)
-            instance = self._look(job, watch)
+            try:
+                instance = self._look(job, watch)
+                answered = time.monotonic()
+            except DinkyConnectionError as error:
+                silent = time.monotonic() - answered
+                if silent >= MAX_OUTAGE:
+                    raise
+                self.log.warning("No answer for %.0f s, trying on: %s", silent, error)
 
     def _look(self, job: FollowedJob, watch: Watch) -> JobInstance:
         instance = self.hook.get_job_instance(job.job_instance_id)

@@ -15,10 +15,11 @@ from airflow_provider_dinky._compat import (
     Context,
     default_deferrable,
 )
+from airflow_provider_dinky.client.errors import DinkyConnectionError
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError, as_airflow_errors
 from airflow_provider_dinky.followed import FollowedJob, describe_failure, dinky_url
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
-from airflow_provider_dinky.job import Outcome, WaitFor, Watch, outcome
+from airflow_provider_dinky.job import MAX_OUTAGE, Outcome, WaitFor, Watch, outcome
 from airflow_provider_dinky.links.dinky import DinkyJobLink
 from airflow_provider_dinky.parameters import choice, seconds
 
@@ -86,6 +87,7 @@ class JobStatusSensor(BaseSensorOperator):
         self.unknown_timeout = seconds("unknown_timeout", unknown_timeout)
         self._watch = Watch(WaitFor(self.wait_for), self.unknown_timeout)
         self._seen: JobInstance | None = None
+        self._answered: float | None = None
 
     @cached_property
     def hook(self) -> DinkyHook:
@@ -110,7 +112,11 @@ class JobStatusSensor(BaseSensorOperator):
         :raises JobFailedError: it will not get there any more, and why.
         """
         with as_airflow_errors():
-            instance = self._find()
+            try:
+                instance = self._find()
+            except DinkyConnectionError as error:
+                return self._try_on(error)
+            self._answered = time.monotonic()
             if instance is None:
                 self.log.info("%s is not there yet", self._awaited())
                 return False
@@ -127,6 +133,18 @@ class JobStatusSensor(BaseSensorOperator):
                 raise self._failure(_followed(instance), instance.status, instance.error)
             return verdict.outcome is Outcome.DONE
 
+    def _try_on(self, error: DinkyConnectionError) -> bool:
+        """Dinky did not answer: look again at the next poke, unless that goes on for too long.
+
+        In reschedule mode nothing is remembered between two pokes, and the sensor's ``timeout`` counts instead.
+        """
+        now = time.monotonic()
+        self._answered = now if self._answered is None else self._answered
+        if now - self._answered >= MAX_OUTAGE:
+            raise error
+        self.log.warning("No answer for %.0f s, trying on: %s", now - self._answered, error)
+        return False
+
     def execute_complete(self, context: Context, event: dict[str, Any]) -> int:
         """Go on after the trigger has seen the job where it was awaited, or given up."""
         from airflow_provider_dinky.client.status import JobStatus
@@ -137,6 +155,7 @@ class JobStatusSensor(BaseSensorOperator):
             )
         status = JobStatus(event.get("status"))
         job = FollowedJob(self._dinky_task_id(), int(event["job_instance_id"]), event.get("job_id"))
+        self._publish_link(context, job.job_instance_id)
         self.log.info("State of %s: %s", job, status)
         result = outcome(status, WaitFor(self.wait_for))
         if result is Outcome.WAIT:
@@ -203,10 +222,14 @@ class JobStatusSensor(BaseSensorOperator):
         return checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
 
     def _publish(self, context: Context, instance: JobInstance) -> None:
-        url = dinky_url(self.hook.config.base_url, instance.id)
+        url = self._publish_link(context, instance.id)
         self.log.info("Waiting for %s of job instance %s: %s", self.wait_for, instance.id, url)
+
+    def _publish_link(self, context: Context, job_instance_id: int) -> str:
+        url = dinky_url(self.hook.config.base_url, job_instance_id)
         ti: Any = context["ti"]
         ti.xcom_push(key=DinkyJobLink.xcom_key, value=url)
+        return url
 
     def _failure(self, job: FollowedJob, status: JobStatus, noted: str | None) -> JobFailedError:
         return JobFailedError(describe_failure(self.hook, job, status, noted))

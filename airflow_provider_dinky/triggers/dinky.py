@@ -16,7 +16,7 @@ from airflow_provider_dinky.client.retry import HASTY
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, hasty, stop_steps
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
-from airflow_provider_dinky.job import WaitFor, Watch
+from airflow_provider_dinky.job import MAX_OUTAGE, WaitFor, Watch
 from airflow_provider_dinky.watcher import Subscription, follow
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class JobStatusTrigger(BaseTrigger):
         wait_for: str = "finished",
         poll_interval: float = 10.0,
         unknown_timeout: float = 600.0,
-        max_outage: float = 1800.0,
+        max_outage: float = MAX_OUTAGE,
         dinky_task_id: int | None = None,
         newer_than_job_instance_id: int | None = None,
         cancel_on_kill: CancelOnKill = None,

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from airflow_provider_dinky.client.models import JobState
-from airflow_provider_dinky.job import Outcome, Watch
+from airflow_provider_dinky.job import MAX_OUTAGE, Outcome, Watch
 
 SILENCE_WORTH_A_WORD = 60.0
 """Seconds without an answer after which the subscriber says so in its log."""
@@ -59,7 +59,7 @@ class Subscription:
         dinky_task_id: int | None = None,
         newer_than: int = 0,
         poll_interval: float = 10.0,
-        max_outage: float = 1800.0,
+        max_outage: float = MAX_OUTAGE,
         now: float,
     ) -> None:
         self.watch = watch
