@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the tests:
 #
-#   bash scripts/test.sh                       all of them; those in a real Airflow take about three minutes
-#   bash scripts/test.sh --fast                without those
+#   bash scripts/test.sh                       all of them; those on a real Flink only where Java 11 or 17 is
+#   bash scripts/test.sh --fast                without those in a real Airflow, on a real Flink, and the random ones
 #   bash scripts/test.sh tests/unit -k hook    what you would give to pytest
 #
+# Those in a real browser are apart: bash scripts/browser.sh
 # Everything it makes is in .work of this folder.
 set -euo pipefail
 # shellcheck source=SCRIPTDIR/environment.sh
@@ -13,11 +14,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 cd "$root"
 
 arguments=()
-where=(tests)
+where=(tests --ignore=tests/browser)
 what=()
 for argument in "$@"; do
     if [ "$argument" = --fast ]; then
-        what=(-m "not system")
+        what=(-m "not system and not flink and not model")
         continue
     fi
     [ ! -e "${argument%%::*}" ] || where=()
@@ -28,7 +29,7 @@ started=$SECONDS
 prepare_environment dev
 [ $((SECONDS - started)) -lt 3 ] || echo "Set up in $((SECONDS - started)) s"
 if [ ${#what[@]} -eq 0 ] && [ ${#where[@]} -gt 0 ]; then
-    echo "All tests: about six minutes (without those in a real Airflow, --fast: about four)"
+    echo "All tests: about 12 minutes, 6 of them on a real Flink (--fast: about two)"
 fi
 # The odd spelling is for bash 3.2 (macOS), to which an empty array is an unset variable.
 exec "$venv/bin/python" -m pytest ${where[@]+"${where[@]}"} ${what[@]+"${what[@]}"} ${arguments[@]+"${arguments[@]}"}

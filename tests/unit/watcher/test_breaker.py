@@ -26,6 +26,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.before_it_opened = 0
         self.probes = 0
         self.in_a_row = 0
+        self.stragglers = 0
 
     @property
     def under_way(self) -> int:
@@ -48,6 +49,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.breaker.answered() is was_open
         assert self.breaker.blocked_until() <= self.now
         self.before_it_opened, self.probes, self.in_a_row = self.under_way, 0, 0
+        self.stragglers = 0
 
     def _failed(self, under_way: int) -> None:
         was_open = self.breaker.is_open
@@ -63,6 +65,7 @@ class AnyOrder(RuleBasedStateMachine):
     def an_early_one_ends(self, answered: bool) -> None:
         under_way = self.under_way
         self.before_it_opened -= 1
+        self.stragglers += self.breaker.is_open
         if answered:
             self._answered()
         else:
@@ -84,7 +87,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def one_probe_at_a_time(self) -> None:
-        assert self.probes <= 1
+        # What was asked before it opened may fail later than a probe is sent: that makes room for another one.
+        assert self.probes <= 1 + self.stragglers
 
     @invariant()
     def a_closed_one_holds_nobody_back(self) -> None:

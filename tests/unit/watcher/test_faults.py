@@ -17,8 +17,9 @@ from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
+from airflow_provider_dinky.watcher.polling import ABREAST
 from tests.unit.watcher.small_dinky import LIST, REFRESH, SINGLE, SmallDinky, bad_gateway
-from tests.unit.watcher.subscribers import Subscribe, Subscriber, until
+from tests.unit.watcher.subscribers import Subscribe, Subscriber, until, watchers
 
 REPORT, FAILING = 2, 4
 ENDS = {REPORT: "FINISHED", FAILING: "FAILED"}
@@ -132,13 +133,17 @@ class TestAnOutage:
         def impatient() -> Subscriber:
             return subscribe(config, 31, poll_interval=0.1)
 
+        def failures() -> int:
+            poller = watchers()["dinky"]._poller
+            return poller._breaker.failures if poller else 0
+
         dinky.instead[""] = bad_gateway
         for job in range(1, 31):
             subscribe(config, job, poll_interval=600)
         subscriber = impatient() if joins == "before" else None
-        await until(lambda: dinky.asked)
         # Each of those under way counts, so that the next pause is a long one.
-        await until(lambda: not dinky.at_once)
+        first = 1 if config.has_credentials else ABREAST
+        await until(lambda: len(dinky.asked) >= first and failures() >= first)
         subscriber = subscriber or impatient()
         asked = len(dinky.asked)
         await until(lambda: len(dinky.asked) >= asked + 5)
