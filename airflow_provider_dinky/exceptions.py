@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow_provider_dinky._compat import AirflowException, AirflowFailException
-from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.errors import DinkyError, DinkyResponseError
 
 
 class DinkyTaskError(AirflowException):
@@ -31,5 +31,10 @@ def as_airflow_errors() -> Iterator[None]:
     """Turns what the client raises into what an Airflow task may raise."""
     try:
         yield
+    except DinkyResponseError as error:
+        from airflow_provider_dinky.diagnostics import versions
+
+        # What Dinky did not say as we know it is what a report of a problem is most likely to be about.
+        raise DinkyTaskError(f"{error}\nIf this is a Dinky, please report it with: {versions()}") from error
     except DinkyError as error:
         raise DinkyTaskError(str(error)) from error

@@ -14,6 +14,7 @@ from airflow_provider_dinky.client.aio import AsyncDinkyClient
 from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.retry import HASTY
 from airflow_provider_dinky.client.status import JobStatus
+from airflow_provider_dinky.diagnostics import versions
 from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, hasty, stop_steps
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.job import MAX_OUTAGE, WaitFor, Watch
@@ -105,7 +106,7 @@ class JobStatusTrigger(BaseTrigger):
             yield TriggerEvent(await self._until_ended())
         except Exception as error:
             # An exception here would fail the Airflow task without a word of what is known of the job.
-            self.log.exception("The job cannot be followed any more")
+            self.log.exception("The job cannot be followed any more; please report it with: %s", versions())
             yield TriggerEvent(self._event("unreadable", error=repr(error)))
 
     async def on_kill(self) -> None:
