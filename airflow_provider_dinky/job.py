@@ -52,11 +52,17 @@ class Outcome(Enum):
     LOST = "lost"
 
 
+ENDED = (Outcome.DONE, Outcome.FAILED)
+"""After these there is nothing more to wait for."""
+_UNWELCOME = (JobStatus.FAILED, JobStatus.CANCELED)
+_DOUBTFUL = (JobStatus.UNKNOWN, JobStatus.RECONNECTING)
+
+
 def outcome(status: JobStatus, wait_for: WaitFor) -> Outcome:
     """The table above; total over every status, unlisted ones too."""
     if wait_for is WaitFor.SUBMITTED or status == JobStatus.FINISHED:
         return Outcome.DONE
-    if status in (JobStatus.FAILED, JobStatus.CANCELED):
+    if status in _UNWELCOME:
         return Outcome.FAILED
     if status == JobStatus.UNKNOWN:
         return Outcome.LOST
@@ -115,7 +121,7 @@ class Watch:
         return Verdict(result, changed, self._refresh_due(result, status, now))
 
     def _refresh_due(self, result: Outcome, status: JobStatus, now: float) -> bool:
-        if result in (Outcome.DONE, Outcome.FAILED):
+        if result in ENDED:
             return False
         if _is_doubtful(status):
             every = REFRESH_LOST_EVERY
@@ -130,7 +136,7 @@ class Watch:
 
 
 def _is_doubtful(status: JobStatus) -> bool:
-    return status in (JobStatus.UNKNOWN, JobStatus.RECONNECTING)
+    return status in _DOUBTFUL
 
 
 GRACE = 30.0

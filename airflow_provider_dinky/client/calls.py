@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_dinky.client.models import (
     DinkyTask,
@@ -32,6 +32,7 @@ J = TypeVar("J", bound=JobState)
 SavepointType = Literal["trigger", "stop", "cancel"]
 Patience = Literal["read", "submit", "savepoint", "flink"]
 PAGE_SIZE = 1_000
+_STATES = TypeAdapter(list[JobState])
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def list_job_instances(job_instance_ids: Iterable[int]) -> ApiCall[dict[int, Job
         f"list of {len(ids)} Dinky job instances",
         "POST",
         "/api/jobInstance",
-        lambda answer: {job.id: job for job in _readable(answer, JobState)},
+        lambda answer: {job.id: job for job in _states(answer)},
         json={
             "current": 1,
             "pageSize": max(len(ids), 1),
@@ -372,6 +373,13 @@ def _list(data: Any) -> list[Any]:
 
 def _rows(answer: Answer) -> list[Any]:
     return _list(_dict(answer.data).get("data") or [])
+
+
+def _states(answer: Answer) -> list[JobState]:
+    # A thousand at once take half the time of a thousand one by one.
+    with suppress(ValidationError):
+        return _STATES.validate_python(_rows(answer))
+    return _readable(answer, JobState)
 
 
 def _readable(answer: Answer, model: type[J]) -> list[J]:

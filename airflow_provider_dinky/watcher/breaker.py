@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 import random
 
+BAD_LUCK = 3
+"""Failures in a row, at least, that make an outage."""
 FIRST_PAUSE = 0.5
 """Seconds, at most, before the first try after a failure; twice as long after each further one."""
 
@@ -13,7 +15,7 @@ FIRST_PAUSE = 0.5
 class Breaker:
     """A circuit breaker: closed until all that was under way has failed, then one probe at a time with pauses.
 
-    A request that fails while others are answered is bad luck; an outage fails each of them.
+    A request that fails while others are answered is bad luck, and so are two; an outage fails each of them.
 
     :param chance: where the jitter comes from.
     """
@@ -57,7 +59,7 @@ class Breaker:
         :return: seconds after which it may be asked again.
         """
         self.failures += 1
-        self.is_open = self.is_open or self.failures >= self._under_way
+        self.is_open = self.is_open or self.failures >= max(self._under_way, BAD_LUCK)
         self._under_way -= 1
         pause = backoff(self.failures, longest, self._chance)
         self._until, self._probing = now + pause, False

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from airflow_provider_dinky.client.models import JobState
-from airflow_provider_dinky.job import MAX_OUTAGE, Outcome, Watch
+from airflow_provider_dinky.job import ENDED, MAX_OUTAGE, Watch
 
 SILENCE_WORTH_A_WORD = 60.0
 """Seconds without an answer after which the subscriber says so in its log."""
@@ -83,7 +83,7 @@ class Subscription:
     @property
     def has_ended(self) -> bool:
         """Whether there is nothing more to wait for."""
-        return self.unreadable is not None or self.watch.verdict in (Outcome.DONE, Outcome.FAILED)
+        return self.unreadable is not None or self.watch.verdict in ENDED
 
     @property
     def is_wanted(self) -> bool:
@@ -168,7 +168,7 @@ class Subscription:
         return bool(self._news) or self._died is not None or self.has_ended
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done() and self._is_due():
+        if self._is_due() and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _unchanged(self, now: float) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from airflow_provider_dinky.watcher.breaker import FIRST_PAUSE, Breaker, backoff
+from airflow_provider_dinky.watcher.breaker import BAD_LUCK, FIRST_PAUSE, Breaker, backoff
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -56,7 +56,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.in_a_row += 1
         pause = self.breaker.failed(self.now, self.longest)
         assert 0 < pause <= self.longest
-        assert self.breaker.is_open is (was_open or self.in_a_row >= under_way)
+        assert self.breaker.is_open is (was_open or self.in_a_row >= max(under_way, BAD_LUCK))
         if self.breaker.is_open:
             assert self.breaker.blocked_until() > self.now
 
@@ -122,12 +122,16 @@ def test_bad_luck_among_answers_never_opens_it(under_way: int, failures: list[bo
         breaker.asks()
 
 
-@pytest.mark.parametrize("under_way", [1, 2, 16])
+@pytest.mark.parametrize("under_way", [1, 2, BAD_LUCK, 16])
 def test_an_outage_opens_it(under_way: int) -> None:
     breaker = Breaker()
     for _ in range(under_way):
         breaker.asks()
-    for _ in range(under_way):
+    failures = max(under_way, BAD_LUCK)
+    for number in range(failures):
+        assert number >= failures // 2 or not breaker.is_open
+        if number >= under_way:
+            breaker.asks()
         breaker.failed(100.0, 10.0)
 
     assert breaker.is_open
