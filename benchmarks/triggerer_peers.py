@@ -25,8 +25,7 @@ def _dinky(**credentials: str) -> Any:
             "poll_interval": run.poll_interval,
             "unknown_timeout": 600.0,
             "dinky_task_id": job,
-            "job_id": f"{job:032x}",
-            "job_manager_address": "127.0.0.1:8081",
+            "max_outage": 1800.0,
             "status": "RUNNING",
         },
         connection=lambda run: {

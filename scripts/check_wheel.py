@@ -108,10 +108,13 @@ def sdist_is_complete() -> Iterator[str]:
     """Whoever builds from it has the tests, the examples and the documents."""
     with tarfile.open(_one("*.tar.gz")) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    wanted = ("README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "tests/conftest.py", "PKG-INFO")
+    wanted = (
+        *("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
+        *("PKG-INFO", "mkdocs.yml", "pyproject.toml", "tests/conftest.py"),
+    )
     yield from (f"missing: {name}" for name in wanted if name not in names)
     tops = {name.partition("/")[0] for name in names if name}
-    folders = {PACKAGE, "example_dags", "tests"}
+    folders = {PACKAGE, "docs", "example_dags", "scripts", "tests"}
     yield from (f"missing: {name}" for name in sorted(folders - tops))
     strangers = tops - folders - set(wanted) - {".gitignore"}
     strangers |= {name for name in names if "__pycache__" in name or name.endswith((".log", ".db"))}

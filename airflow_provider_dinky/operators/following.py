@@ -259,15 +259,22 @@ class FollowingOperator(BaseOperator):
                 poll_interval=self.poll_interval,
                 unknown_timeout=self.unknown_timeout,
                 dinky_task_id=job.dinky_task_id,
-                cancel_on_kill=self.cancel_on_kill if job.started else None,
-                job_id=job.job_id,
-                job_manager_address=job.job_manager_address,
+                **self._for_on_kill(job),
                 status=str(status),
             ),
             method_name="execute_complete",
             kwargs={"job": job.to_dict()},
             timeout=None if left is None else timedelta(seconds=max(left, 0.0)),
         )
+
+    def _for_on_kill(self, job: FollowedJob) -> dict[str, Any]:
+        if self.cancel_on_kill is None or not job.started:
+            return {}
+        return {
+            "cancel_on_kill": self.cancel_on_kill,
+            "job_id": job.job_id,
+            "job_manager_address": job.job_manager_address,
+        }
 
     def _finish(self, context: Context, job: FollowedJob) -> int | None:
         return job.job_instance_id

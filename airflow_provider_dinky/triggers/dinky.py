@@ -81,23 +81,24 @@ class JobStatusTrigger(BaseTrigger):
         self.status = status
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments."""
+        """Class path and arguments, without those that are not given."""
+        arguments = {
+            "dinky_conn_id": self.dinky_conn_id,
+            "wait_for": self.wait_for,
+            "poll_interval": self.poll_interval,
+            "unknown_timeout": self.unknown_timeout,
+            "max_outage": self.max_outage,
+            "dinky_task_id": self.dinky_task_id,
+            "newer_than_job_instance_id": self.newer_than_job_instance_id,
+            "cancel_on_kill": self.cancel_on_kill,
+            "job_id": self.job_id,
+            "job_manager_address": self.job_manager_address,
+            "status": self.status,
+        }
+        given = {name: value for name, value in arguments.items() if value is not None}
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "job_instance_id": self.job_instance_id,
-                "dinky_conn_id": self.dinky_conn_id,
-                "wait_for": self.wait_for,
-                "poll_interval": self.poll_interval,
-                "unknown_timeout": self.unknown_timeout,
-                "max_outage": self.max_outage,
-                "dinky_task_id": self.dinky_task_id,
-                "newer_than_job_instance_id": self.newer_than_job_instance_id,
-                "cancel_on_kill": self.cancel_on_kill,
-                "job_id": self.job_id,
-                "job_manager_address": self.job_manager_address,
-                "status": self.status,
-            },
+            {"job_instance_id": self.job_instance_id, **given},
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -138,12 +139,16 @@ class JobStatusTrigger(BaseTrigger):
             max_outage=self.max_outage,
             now=now,
         )
-        await follow(self.dinky_conn_id, job, self._read_config, self.log.info)
+        await follow(self.dinky_conn_id, job, self._read_config, self._say)
         self.job_instance_id = job.job_instance_id
         if job.unreadable is not None:
             return self._event("unreadable", error=job.unreadable)
         since = asyncio.get_running_loop().time() - watch.since
         return self._event("state", job.job_id, str(watch.status), round(since, 3), job.error)
+
+    def _say(self, line: str) -> None:
+        # Airflow makes the logger when it is first asked for, which most of thousands never do.
+        self.log.info(line)
 
     def _read_config(self) -> DinkyConfig:
         from airflow_provider_dinky.hooks.dinky import DinkyHook
