@@ -21,5 +21,8 @@ if ! command -v chromium chromium-browser google-chrome >/dev/null; then
     fi
 fi
 prepare_environment dev
+# Read by add.
+# shellcheck disable=SC2034
+constraints="$root/scripts/constraints/airflow-$airflow_version.txt"
 add "apache-airflow==$airflow_version" --group browser || die "Playwright could not be installed"
 exec "$venv/bin/python" -m pytest tests/browser "$@"
