@@ -25,8 +25,11 @@ class Breaker:
         """Failures in a row."""
         self.is_open = False
         """Whether Dinky counts as gone."""
+        self.failed_probes = 0
+        """Probes in a row, since then, that were not answered."""
         self._chance = chance or random.Random()
         self._under_way = 0
+        self._outages = 0
         self._until = -math.inf
         self._probing = False
 
@@ -40,29 +43,41 @@ class Breaker:
         """Somebody is there now who would not wait longer than that."""
         self._until = min(self._until, until)
 
-    def asks(self) -> None:
-        """Somebody asks now; while the breaker is open that is the probe."""
+    def asks(self) -> int:
+        """Somebody asks now; while the breaker is open that is its probe.
+
+        :return: which outage it probes, to be given back to :meth:`failed`; 0 for none.
+        """
         self._under_way += 1
         self._probing = self.is_open
+        return self._outages if self.is_open else 0
 
     def answered(self) -> bool:
         """What somebody asked was answered; returns whether Dinky counted as gone before that."""
         self._under_way -= 1
         was_open, self.is_open = self.is_open, False
-        self.failures, self._probing = 0, False
+        self.failures = self.failed_probes = 0
+        self._probing = False
         return was_open
 
-    def failed(self, now: float, longest: float) -> float:
+    def failed(self, now: float, longest: float, *, probe: int) -> float:
         """What somebody asked was not answered.
 
         :param longest: seconds to pause at most.
+        :param probe: what :meth:`asks` said; the others that fail late, while it is open, change nothing.
         :return: seconds after which it may be asked again.
         """
         self.failures += 1
-        self.is_open = self.is_open or self.failures >= max(self._under_way, BAD_LUCK)
+        opens = not self.is_open and self.failures >= max(self._under_way, BAD_LUCK)
         self._under_way -= 1
-        pause = backoff(self.failures, longest, self._chance)
-        self._until, self._probing = now + pause, False
+        is_probe = self.is_open and probe == self._outages
+        self.is_open = self.is_open or opens
+        self._outages += opens
+        self.failed_probes += is_probe
+        # Sixteen that fail at once are one failure, not sixteen in a row.
+        pause = backoff(self.failed_probes + 1 if self.is_open else self.failures, longest, self._chance)
+        if opens or is_probe:
+            self._until, self._probing = now + pause, False
         return pause
 
 

@@ -36,8 +36,8 @@ LIST_PAUSE = 60.0
 """Seconds for which jobs are asked for one by one after Dinky has refused a list."""
 SIGN_OUTS = 5
 """Sign-outs in a row after which a list counts as refused: somebody else signs in as the same user."""
-DOUBTFUL_FAILURES = 5
-"""Failures in a row after which the connection itself is doubted."""
+DOUBTFUL_PROBES = 3
+"""Probes in a row, unanswered, after which the connection itself is doubted."""
 
 log = logging.getLogger(__name__)
 
@@ -101,11 +101,11 @@ class Poller:
 
     async def _ask_for_all(self, batch: list[Subscription]) -> None:
         ids = {job.job_instance_id for job in batch if job.job_instance_id is not None}
-        self._breaker.asks()
+        probe = self._breaker.asks()
         try:
             jobs = await self._client.send(calls.list_job_instances(ids))
         except DinkyError as error:
-            self._list_failed(batch, error)
+            self._list_failed(batch, error, probe)
             return
         self._answered()
         self._sign_outs = 0
@@ -121,14 +121,14 @@ class Poller:
     async def _ask_singly(self) -> None:
         while True:
             (subscription,) = await self._single.take(1)
-            self._breaker.asks()
+            probe = self._breaker.asks()
             try:
                 job = await self._look(subscription)
             except DinkyNotFoundError as error:
                 self._answered()
                 subscription.give_up(str(error))
             except DinkyError as error:
-                self._failed(self._single, [subscription], error)
+                self._failed(self._single, [subscription], error, probe)
             else:
                 self._answered()
                 self._saw(subscription, job)
@@ -175,11 +175,11 @@ class Poller:
         if self._breaker.answered():
             self._breaker_changed()
 
-    def _list_failed(self, batch: list[Subscription], error: DinkyError) -> None:
+    def _list_failed(self, batch: list[Subscription], error: DinkyError, probe: int) -> None:
         self._sign_outs = self._sign_outs + 1 if isinstance(error, SessionLost) else 0
         is_trouble = isinstance(error, DinkyConnectionError) or 0 < self._sign_outs < SIGN_OUTS
         if is_trouble:
-            self._failed(self._listed, batch, error)
+            self._failed(self._listed, batch, error, probe)
             return
         log.warning(
             "Jobs are asked for one by one for %.0f s, as Dinky does not list them: %s", LIST_PAUSE, error
@@ -188,18 +188,18 @@ class Poller:
         self._answered()
         self._ask_singly_for(batch)
 
-    def _failed(self, due: DueJobs, batch: list[Subscription], error: DinkyError) -> None:
+    def _failed(self, due: DueJobs, batch: list[Subscription], error: DinkyError, probe: int) -> None:
         now, why = self._loop.time(), str(error)
         # All are held back now: for no longer than the most impatient one would wait.
         longest = min((job.poll_interval for job in self._subscriptions), default=0.0)
-        pause = self._breaker.failed(now, longest)
+        pause = self._breaker.failed(now, longest, probe=probe)
         for subscription in batch:
             due.look_in(pause, subscription)
         for subscription in list(self._subscriptions) if self._breaker.is_open else batch:
             subscription.hear_nothing(why, now)
         if self._breaker.failures == 1:
             log.info("Dinky did not answer: %s", why)
-        if self._breaker.failures >= DOUBTFUL_FAILURES:
+        if self._breaker.failed_probes >= DOUBTFUL_PROBES:
             self._doubt()
         if self._breaker.is_open:
             self._breaker_changed()
