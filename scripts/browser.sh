@@ -4,6 +4,7 @@
 #
 #   bash scripts/browser.sh                                the tests
 #   DINKY_SCREENSHOTS=docs/images bash scripts/browser.sh  and takes the pictures of the docs anew
+#   AIRFLOW_VERSION=2.11.2 bash scripts/browser.sh         the connection form of Airflow 2
 #
 # Needs Chromium; on Debian and Ubuntu, as root, it is installed if it is missing.
 set -euo pipefail
@@ -20,6 +21,9 @@ if ! command -v chromium chromium-browser google-chrome >/dev/null; then
         die "there is no Chromium here; install it, for instance with: sudo apt-get install chromium"
     fi
 fi
+# Read by prepare_environment: lineage has no page.
+# shellcheck disable=SC2034
+more_groups=()
 prepare_environment dev
 # Read by add.
 # shellcheck disable=SC2034
