@@ -16,6 +16,7 @@ from airflow_provider_dinky.sandbox.__main__ import _parser
 from airflow_provider_dinky.sandbox.control_api import ControlApi
 from airflow_provider_dinky.sandbox.core import SandboxCore
 from airflow_provider_dinky.sandbox.tasks import load_tasks
+from tests.source import nodes_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -104,7 +105,7 @@ def templates() -> list[str]:
     """Every text in the package, with a … where something is filled in."""
     found = []
     for file in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes_of(file):
             if isinstance(node, ast.JoinedStr):
                 parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
                 found.append("".join(map(str, parts)))

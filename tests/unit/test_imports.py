@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_dinky
+from tests.source import nodes_of
 
 PACKAGE = Path(airflow_provider_dinky.__file__).parent
 BASE_CLASSES = [
@@ -62,7 +63,7 @@ def tops(modules: set[str]) -> set[str]:
 
 
 def imports_of(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes_of(file):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
