@@ -19,14 +19,15 @@ CASES = (
     ",return,0.3",
 )
 """User, how it ends, and seconds that reading the connection takes."""
+COMPLAINTS = (
+    *("ResourceWarning", "RuntimeWarning", "Unclosed", "Exception ignored", "Traceback"),
+    *("was destroyed", "never retrieved", "never awaited", "airflow_provider_dinky"),
+)
 PROGRAM = """
 import asyncio, gc, sys, time
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.job import WaitFor, Watch
 from airflow_provider_dinky.watcher import Subscription, follow
-
-# Some versions of Airflow say something while they are imported.
-print("imported", file=sys.stderr, flush=True)
 
 async def wait_for(job, read_config):
     now = asyncio.get_running_loop().time()
@@ -66,8 +67,10 @@ async def test_an_abrupt_end(dinky: SmallDinky) -> None:
     # A warning in a destructor cannot be raised: it is printed.
     said, complained = await asyncio.wait_for(process.communicate(), 90)
 
-    assert complained.decode().partition("imported\n")[2] == ""
-    assert b"imported\n" in complained
+    # Some versions of Airflow talk of other things while they are imported.
+    assert [
+        line for line in complained.decode().splitlines() if any(map(line.__contains__, COMPLAINTS))
+    ] == []
     assert said.decode().split()[-1:] == ["done"]
     assert process.returncode == 0
     assert len(dinky.looks()) >= 40
