@@ -30,6 +30,8 @@ MOMENTS = 20
 """Moments of an interval at which jobs are asked for one by one: a few together cost less than each alone."""
 AT_A_STRETCH = 50
 """Jobs of a list that are dealt with before everybody else on the event loop has a turn."""
+BREATH = 0.01
+"""Seconds that they have: whoever's job has ended keeps the triggerer busy for a while."""
 REFRESH_GAP = 1.0
 """Seconds between two forced refreshes, each of which makes Dinky ask a Flink cluster."""
 LIST_PAUSE = 60.0
@@ -116,7 +118,7 @@ class Poller:
             else:
                 self._saw(subscription, job)
             if n % AT_A_STRETCH == 0:
-                await asyncio.sleep(0)
+                await asyncio.sleep(BREATH)
 
     async def _ask_singly(self) -> None:
         while True:
