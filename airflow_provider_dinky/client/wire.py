@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -117,12 +117,12 @@ def decode(config: DinkyConfig, call: ApiCall[T], reply: Reply) -> T:
     if envelope is None:
         _check_http(config, call, reply, body)
     if envelope is not None and not call.bare:
-        return _from_envelope(config, call, envelope, reply.body)
+        return _from_envelope(config, call, envelope)
     if envelope is not None and _code(envelope) != 0:
         _raise_refused(config, call, envelope)
     if not call.bare:
         _raise_unreadable(config, call, "the answer is not Dinky's", reply.body)
-    return _parse(config, call, Answer(body), reply.body)
+    return _parse(config, call, Answer(body), lambda: reply.body)
 
 
 def redirect_target(config: DinkyConfig, call: ApiCall[Any], url: str, reply: Reply) -> str | None:
@@ -256,12 +256,17 @@ def sign_in(config: DinkyConfig) -> Generator[tuple[ApiCall[Any], Request], Repl
     return token
 
 
-def _from_envelope(config: DinkyConfig, call: ApiCall[T], envelope: dict[str, Any], raw: bytes) -> T:
+def _from_envelope(config: DinkyConfig, call: ApiCall[T], envelope: dict[str, Any]) -> T:
     data = envelope.get("data")
     failed_inside = call.patience != "read" and isinstance(data, dict) and _submit_failed(data)
     if _code(envelope) != 0 or failed_inside:
         _raise_refused(config, call, envelope)
-    return _parse(config, call, Answer(data, str(envelope.get("msg") or "")), raw)
+
+    def without_escapes() -> bytes:
+        # A secret that JSON has escaped would not be found in the answer as it came, to be masked.
+        return json.dumps(envelope, ensure_ascii=False).encode("utf-8", "replace")
+
+    return _parse(config, call, Answer(data, str(envelope.get("msg") or "")), without_escapes)
 
 
 def _submit_failed(data: dict[str, Any]) -> bool:
@@ -341,12 +346,12 @@ def _wrong_tenant(config: DinkyConfig, call: ApiCall[Any]) -> DinkySignInError:
     )
 
 
-def _parse(config: DinkyConfig, call: ApiCall[T], answer: Answer, raw: bytes) -> T:
+def _parse(config: DinkyConfig, call: ApiCall[T], answer: Answer, raw: Callable[[], bytes]) -> T:
     try:
         return call.parse(answer)
     except (ValueError, TypeError):
         # Not chained: pydantic's error quotes the input, which may hold secrets.
-        error = _unreadable(config, call, "the answer has an unexpected shape", raw)
+        error = _unreadable(config, call, "the answer has an unexpected shape", raw())
     raise error
 
 

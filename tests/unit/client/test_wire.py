@@ -424,3 +424,14 @@ def test_tls_that_cannot_work_is_a_matter_of_the_connection(said: str) -> None:
     assert isinstance(error, DinkyConfigError)
     assert "check schema (http or https), ca_bundle and verify" in str(error)
     assert not error.outcome_unknown
+
+
+def test_a_secret_that_json_has_escaped_is_masked_in_an_answer_of_the_wrong_shape() -> None:
+    config = DinkyConfig("http://dinky:8888", username="airflow", password="pässwörd-here")
+    body = json.dumps({"code": 0, "msg": "", "data": {"id": "no number", "name": "pässwörd-here"}}).encode()
+    assert b"\\u00e4" in body
+
+    with pytest.raises(DinkyResponseError) as caught:
+        wire.decode(config, calls.get_job_instance(1), wire.Reply(200, body))
+    assert "p\\u00e4ssw" not in str(caught.value)
+    assert "pässwörd" not in str(caught.value)
