@@ -433,5 +433,5 @@ def test_a_secret_that_json_has_escaped_is_masked_in_an_answer_of_the_wrong_shap
 
     with pytest.raises(DinkyResponseError) as caught:
         wire.decode(config, calls.get_job_instance(1), wire.Reply(200, body))
-    assert "p\\u00e4ssw" not in str(caught.value)
-    assert "pässwörd" not in str(caught.value)
+    assert "no number" in str(caught.value)
+    assert "rd-here" not in str(caught.value)
