@@ -133,7 +133,8 @@ class TestAnOutage:
             return subscribe(config, 31, poll_interval=0.1)
 
         def is_held_back() -> bool:
-            poller = watchers()["dinky"]._poller
+            watcher = watchers().get("dinky")
+            poller = watcher and watcher._poller
             return poller is not None and poller._breaker.is_open and not poller._breaker._under_way
 
         dinky.instead[""] = bad_gateway
