@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying
 from airflow_provider_dinky.client import calls, wire
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.retry import NO_RETRY, RetryFor, policy
 
 T = TypeVar("T")
@@ -78,12 +79,17 @@ class AsyncDinkyClient:
     async def run(self, steps: Generator[ApiCall[Any], Any, T]) -> T:
         """Send the calls that a generator yields, hand it their results, and return its own.
 
-        :raises DinkyError: as :meth:`send`; the generator does not see it.
+        :raises DinkyError: as :meth:`send`, unless the generator, which sees it first, catches it.
         """
         try:
             call = next(steps)
             while True:
-                call = steps.send(await self.send(call))
+                try:
+                    answer = await self.send(call)
+                except DinkyError as error:
+                    call = steps.throw(error)
+                else:
+                    call = steps.send(answer)
         except StopIteration as done:
             result: T = done.value
             return result

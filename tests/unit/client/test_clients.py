@@ -50,6 +50,23 @@ async def test_a_series_of_calls_ends_with_the_first_error(sandbox: Sandbox) -> 
             await client.run(newest(99))
 
 
+def newest_or_none(dinky_task_id: int) -> Steps:
+    try:
+        instance = yield calls.get_latest_job_instance(dinky_task_id)
+    except DinkyNotFoundError as error:
+        version = yield calls.version()
+        return f"{version}: {type(error).__name__}"
+    return str(instance)
+
+
+async def test_a_series_of_calls_may_go_on_after_an_error(sandbox: Sandbox) -> None:
+    config = DinkyConfig(sandbox.url)
+    with DinkyClient(config, NO_RETRY) as blocking:
+        async with AsyncDinkyClient(config, NO_RETRY) as client:
+            went_on = "1.1.0: DinkyNotFoundError"
+            assert blocking.run(newest_or_none(99)) == await client.run(newest_or_none(99)) == went_on
+
+
 def test_closed_and_used_again(connect: Callable[..., AnyClient]) -> None:
     def respond(request: Request) -> Any:
         return envelope("1.1.0")
