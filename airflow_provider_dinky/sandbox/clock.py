@@ -17,6 +17,11 @@ from typing import Any, Protocol, TypeVar
 T = TypeVar("T")
 
 
+def millis(seconds: float) -> int:
+    """Return a time or an interval in milliseconds, as Flink tells it."""
+    return round(seconds * 1000)
+
+
 class Clock(Protocol):
     """Where the sandbox reads the time and where it waits."""
 

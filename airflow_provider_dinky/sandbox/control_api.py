@@ -31,9 +31,11 @@ class ControlApi:
             "revive_cluster": core.revive_cluster,
             "lose_task_manager": core.lose_task_manager,
             "kill_job": core.kill_job,
+            "restart_job": core.restart_job,
             "finish_job": core.finish_job,
             "slow_stop": core.slow_stop,
             "fail_savepoints": core.fail_savepoints,
+            "fail_checkpoints": core.fail_checkpoints,
             "restart": self._restart,
         }
 

@@ -77,8 +77,18 @@ class Controls(ABC):
         self._run(lambda: self._breakable().lose_task_manager())
 
     def kill_job(self, job_id: str, error: str | None = None) -> None:
-        """Make one Flink job fail now; ``error`` is like ``java.lang.SomeException: message``."""
+        """Make one Flink job fail now; ``error`` is like ``java.lang.SomeException: message``.
+
+        A real Flink has no way to let one job fail: there, :meth:`lose_task_manager` makes all of them fail.
+        """
         self._run(lambda: self._simulated().kill_job(job_id, error))
+
+    def restart_job(self, job_id: str, error: str | None = None) -> None:
+        """Make one Flink job fail and go on: RESTARTING for ``timing.job_start``, then RUNNING again.
+
+        ``error`` as with :meth:`kill_job`. Raises JobNotFound, and ValueError for a job that has ended.
+        """
+        self._run(lambda: self._simulated().restart_job(job_id, error))
 
     def finish_job(self, job_id: str) -> None:
         """Make one Flink job finish now."""
@@ -91,6 +101,10 @@ class Controls(ABC):
     def fail_savepoints(self, on: bool = True) -> None:
         """Let every savepoint fail."""
         self._run(lambda: setattr(self._simulated(), "savepoints_fail", on))
+
+    def fail_checkpoints(self, on: bool = True) -> None:
+        """Let every checkpoint fail from now on; the jobs run on with the ones that they have."""
+        self._run(lambda: self._simulated().fail_checkpoints(on))
 
     def _breakable(self) -> Breakable:
         engine = self._core.engine

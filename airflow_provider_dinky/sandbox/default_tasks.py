@@ -30,6 +30,15 @@ CREATE TABLE payments (id BIGINT, region STRING) WITH ('connector'='datagen','ro
 CREATE TABLE payments_of_region (id BIGINT, region STRING) WITH ('connector'='blackhole');
 INSERT INTO payments_of_region SELECT id, region FROM payments WHERE region = '${region}';"""
 
+# What the simulated job does because of its fields, a real one does because of the settings.
+_CHECKPOINTED = """\
+SET 'execution.checkpointing.interval' = '10 s';
+SET 'execution.checkpointing.externalized-checkpoint-retention' = 'RETAIN_ON_CANCELLATION';
+CREATE TABLE orders (customer STRING, amount DOUBLE) WITH ('connector'='datagen','rows-per-second'='5',
+  'fields.customer.length'='1');
+CREATE TABLE turnover_of_customer (customer STRING, amount DOUBLE) WITH ('connector'='blackhole');
+INSERT INTO turnover_of_customer SELECT customer, SUM(amount) FROM orders GROUP BY customer;"""
+
 
 def _column(name: str) -> dict[str, str]:
     return {"name": name, "title": name}
@@ -88,5 +97,14 @@ DEFAULT_TASKS: tuple[TaskSpec, ...] = (
         "select * from does_not_exist;",
         error="org.postgresql.util.PSQLException: "
         'ERROR: relation "does_not_exist" does not exist\n  Position: 15',
+    ),
+    # Id 9 is that of the task that a sandbox on a real Flink has beside these.
+    TaskSpec(
+        10,
+        "orders_checkpointed",
+        "streaming",
+        _CHECKPOINTED,
+        checkpoint_every=10.0,
+        retain_checkpoints="on_cancellation",
     ),
 )

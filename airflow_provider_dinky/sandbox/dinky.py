@@ -167,6 +167,13 @@ class Dinky:
         await self.monitor.look(instance, forced=True)
         return instance
 
+    def statement(self, task: TaskSpec, given: Mapping[str, str]) -> str:
+        """Return a task's SQL with the variables filled in, or refuse where one has no value."""
+        missing = task.missing_variable(given)
+        if missing is not None:
+            raise Refusal(_variable_missing(missing))
+        return task.statement(given)
+
     def go_down(self) -> None:
         """Stop everything that goes on inside, as a dying process does."""
         self.monitor.stop()
@@ -185,10 +192,7 @@ class Dinky:
         self._warm = True
 
     async def _start(self, task: TaskSpec, given: Mapping[str, str], savepoint_path: str | None) -> str:
-        missing = task.missing_variable(given)
-        if missing is not None:
-            raise Refusal(_variable_missing(missing))
-        statement = task.statement(given)
+        statement = self.statement(task, given)
         try:
             return await self.engine.submit(Submission(task, statement, given, savepoint_path))
         except SubmitFailed as error:

@@ -9,13 +9,15 @@ from typing import Any
 from . import flink_rest
 from .envelope import iso_text
 from .failures import sql_rejected
+from .flink.statements import bare, parse
 from .java import Throwable
 from .tasks import TaskSpec
 
 _DDL = ("CREATE", "DROP", "ALTER", "USE", "SET", "RESET", "ADD", "LOAD", "UNLOAD")
 _QUERY = ("SELECT", "WITH", "SHOW", "DESCRIBE", "EXPLAIN")
-_INSERT = re.compile(
-    r"^INSERT\s+(INTO|OVERWRITE)\s+\S+.*\b(SELECT|VALUES|TABLE)\b", re.IGNORECASE | re.DOTALL
+_MODIFIES = re.compile(
+    r"^(EXECUTE\s+STATEMENT\s+SET\b|INSERT\s+(INTO|OVERWRITE)\s+\S+.*\b(SELECT|VALUES|TABLE)\b)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 STREAM_GRAPH_FAILS = Throwable(
@@ -26,18 +28,29 @@ STREAM_GRAPH_FAILS = Throwable(
 """What ``getStreamGraph`` of a real Dinky 1.1.0 answers, whatever one asks."""
 
 
-def explain(sql: str, now: float) -> list[dict[str, Any]]:
-    """Return one entry a statement, up to the first that Flink would not accept."""
+def rejection(sql: str, task: TaskSpec) -> str | None:
+    """Return why Flink rejects a task's SQL whatever it looks like, or None where its words decide."""
+    if task.kind != "rejected" or task.sql.strip().rstrip(";") not in sql:
+        return None
+    return _error(task.sql, task.error)
+
+
+def explain(sql: str, now: float, error: str | None = None) -> list[dict[str, Any]]:
+    """Return one entry a statement, up to the first that Flink would not accept.
+
+    :param error: why it would not accept the last one in any case.
+    """
     entries: list[dict[str, Any]] = []
-    for index, statement in enumerate(_statements(sql), start=1):
-        kind = _kind(statement)
+    statements = [statement.text for statement in parse(sql)]
+    for index, statement in enumerate(statements, start=1):
+        kind = None if error is not None and index == len(statements) else _kind(statement)
         entry = {
             "index": index,
             "type": kind or "Modify DML",
             "sql": statement,
             "parse": None,
             "explain": f"== Abstract Syntax Tree ==\n{statement}\n" if kind else None,
-            "error": None if kind else _rejection(statement),
+            "error": None if kind else error or _error(statement),
             "parseTrue": kind is not None,
             "explainTrue": kind is not None,
             "explainTime": iso_text(now),
@@ -60,19 +73,19 @@ def exported(task: TaskSpec) -> str:
     return f"set pipeline.name = {task.name};\r\nset parallelism.default = 1;\r\n{task.sql}"
 
 
-def _statements(sql: str) -> list[str]:
-    return [part.strip() for part in sql.split(";") if part.strip()]
-
-
 def _kind(statement: str) -> str | None:
-    word = statement.split(None, 1)[0].upper()
+    # A submit does not take it either.
+    if "${" in statement:
+        return None
+    start = bare(statement)
+    word = start.split(None, 1)[0].upper()
     if word in _DDL:
         return "DDL"
     if word in _QUERY:
         return "DQL"
-    return "Modify DML" if _INSERT.match(statement) else None
+    return "Modify DML" if _MODIFIES.match(start) else None
 
 
-def _rejection(statement: str) -> str:
-    executing = list(sql_rejected(statement, None).chain())
+def _error(statement: str, error: str | None = None) -> str:
+    executing = list(sql_rejected(statement, error).chain())
     return executing[2].trace()

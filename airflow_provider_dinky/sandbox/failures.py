@@ -59,10 +59,14 @@ def connection_refused(address: str) -> Throwable:
     return Throwable("java.net.ConnectException", f"Connection refused: {address}")
 
 
+def met_at_run_time(error: str | None) -> Throwable:
+    """A running job met an error."""
+    return from_text(error or "java.lang.RuntimeException: the job failed", "java.lang.RuntimeException")
+
+
 def failed_at_run_time(error: str | None) -> Throwable:
     """A running job met an error and the cluster has no restart strategy."""
-    reason = from_text(error or "java.lang.RuntimeException: the job failed", "java.lang.RuntimeException")
-    return reason.wrapped_in(
+    return met_at_run_time(error).wrapped_in(
         "org.apache.flink.runtime.JobException", "Recovery is suppressed by NoRestartBackoffTimeStrategy"
     )
 

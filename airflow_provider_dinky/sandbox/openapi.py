@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 
 from . import explain, shapes
@@ -11,6 +12,7 @@ from .dinky import Dinky
 from .envelope import Envelopes
 from .java import JavaFailure
 from .messages import Response
+from .tasks import TaskSpec
 
 DONE = "Execute Successfully"
 FOUND = "Query Successfully"
@@ -100,8 +102,13 @@ class OpenApi(Verbs):
         return self.answers.success(self.dinky.task(call.integer("id")).lineage, FOUND)
 
     async def explain(self, call: Call) -> Response:
-        statement = str(call.body().get("statement") or "")
-        return self.answers.success(explain.explain(statement, self.dinky.clock.now()), DONE)
+        body = call.body()
+        sql = str(body.get("statement") or "")
+        task = self.dinky.tasks.get(body_integer(body, "id") or 0, TaskSpec(0, ""))
+        asked = dataclasses.replace(task, sql=sql, fragment=bool(body.get("fragment")))
+        statement = self.dinky.statement(asked, body_variables(body))
+        rejection = explain.rejection(sql, task)
+        return self.answers.success(explain.explain(statement, self.dinky.clock.now(), rejection), DONE)
 
     async def plan(self, call: Call) -> Response:
         call.body()

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import failures, flink_rest
+from . import checkpoints, failures, flink_rest
 from .clock import Clock
 from .engine import (
     EngineUnreachable,
@@ -21,55 +20,15 @@ from .engine import (
     Submission,
     SubmitFailed,
 )
-from .java import Throwable
+from .simulated_job import Failover, Origin, Outages, SimulatedJob, TakenSavepoint
 from .timing import Timing
-
-
-@dataclass(frozen=True)
-class TakenSavepoint:
-    """A savepoint of a job: its path and when it was taken (seconds since 1970)."""
-
-    path: str
-    taken: float
-
-
-@dataclass
-class SimulatedJob:
-    """One job: when it was started, and when and how it ends, as far as that is known yet."""
-
-    jid: str
-    submission: Submission
-    started: float
-    running_from: float
-    ends: float | None = None
-    end_state: str = "FINISHED"
-    failure: Throwable | None = None
-    cancelled: float | None = None
-    savepoints: list[TakenSavepoint] = field(default_factory=list)
-
-    def state(self, now: float) -> str:
-        """Return Flink's name of the job's state at ``now``."""
-        if self.ends is not None and now >= self.ends:
-            return self.end_state
-        if self.cancelled is not None:
-            return "CANCELLING"
-        return "RUNNING" if now >= self.running_from else "INITIALIZING"
-
-    def ended(self, now: float) -> float | None:
-        """Return when the job ended, or None if it has not at ``now``."""
-        return self.ends if self.ends is not None and now >= self.ends else None
-
-    def end(self, moment: float, state: str, failure: Throwable | None = None) -> None:
-        """Make the job end at ``moment`` unless it ends earlier anyway."""
-        if self.ends is None or self.ends > moment:
-            self.ends, self.end_state, self.failure = moment, state, failure
 
 
 class SimulatedEngine:
     """A Flink cluster on a :class:`~.clock.Clock`.
 
     :param address: the ``host:port`` that Dinky shows as the job manager's.
-    :param savepoints: directory in which savepoints become real (empty) files.
+    :param savepoints: directory in which savepoints become real (empty) files; checkpoints are only named.
     :param chance: where job ids come from; seed it for the same ids every time.
     """
 
@@ -90,6 +49,7 @@ class SimulatedEngine:
         self._directory = savepoints
         self._chance = chance or random.Random()
         self._up = True
+        self._outages = Outages()
         self._jobs: dict[str, SimulatedJob] = {}
 
     @property
@@ -104,10 +64,19 @@ class SimulatedEngine:
         if not self._up:
             raise EngineUnreachable(self.address)
         path = submission.savepoint_path
-        if path and not _local(path).exists():
+        origin = self._origin(path) if path else None
+        if path and origin is None:
             raise SubmitFailed(failures.savepoint_missing(submission.statement, task.name, path))
-        now = self._clock.now()
-        job = SimulatedJob(self._hex(32), submission, now, now + self._timing.job_start)
+        jid, now = self._hex(32), self._clock.now()
+        job = SimulatedJob(
+            jid,
+            submission,
+            started=now,
+            running_from=now + self._timing.job_start,
+            checkpoints=f"file:{self._directory}/checkpoints/{jid}",
+            outages=self._outages,
+            origin=origin,
+        )
         if task.kind == "bounded":
             job.end(now + task.runs_for, "FINISHED")
         elif task.kind == "failing":
@@ -123,6 +92,7 @@ class SimulatedEngine:
         job, now = self._find(jid), self._clock.now()
         if job.ended(now) is None and job.cancelled is None:
             job.cancelled = now
+            job.halt(now)
             job.end(now + self.job_stop, "CANCELED")
 
     async def savepoint(self, jid: str, kind: SavepointType) -> str:
@@ -135,6 +105,7 @@ class SimulatedEngine:
         now = self._clock.now()
         job.savepoints.append(TakenSavepoint(f"file:{path}", now))
         if kind != "trigger":
+            job.halt(now)
             job.end(now + self.job_stop, "FINISHED" if kind == "stop" else "CANCELED")
         return f"file:{path}"
 
@@ -163,20 +134,39 @@ class SimulatedEngine:
 
     def lose_task_manager(self) -> None:
         """Every job fails once the heartbeat of the lost task manager has timed out."""
+        now = self._clock.now()
         for job in self._jobs.values():
-            job.end(self._clock.now() + self._timing.task_manager_lost, "FAILED", failures.TASK_MANAGER_LOST)
+            job.halt(now)
+            job.end(now + self._timing.task_manager_lost, "FAILED", failures.TASK_MANAGER_LOST)
 
     def kill_job(self, jid: str, error: str | None = None) -> None:
         """Make one job fail now. Raises :class:`JobNotFound`."""
-        if jid not in self._jobs:
-            raise JobNotFound(jid)
-        self._jobs[jid].end(self._clock.now(), "FAILED", failures.failed_at_run_time(error))
+        self._known(jid).end(self._clock.now(), "FAILED", failures.failed_at_run_time(error))
 
     def finish_job(self, jid: str) -> None:
         """Make one job finish now. Raises :class:`JobNotFound`."""
+        self._known(jid).end(self._clock.now(), "FINISHED")
+
+    def restart_job(self, jid: str, error: str | None = None) -> None:
+        """Make one job fail over now: RESTARTING, then it runs again, from its newest checkpoint if it has one.
+
+        Raises :class:`JobNotFound`, and ValueError for a job that has ended or is about to.
+        """
+        job, now = self._known(jid), self._clock.now()
+        state = job.state(now)
+        if state not in ("INITIALIZING", "RUNNING", "RESTARTING"):
+            raise ValueError(f"job {jid} is {state} and does not start again")
+        back = now + self._timing.job_start
+        job.failovers.append(Failover(now, back, failures.met_at_run_time(error)))
+
+    def fail_checkpoints(self, on: bool = True) -> None:
+        """Let every checkpoint fail from now on, or none any more; the jobs run on."""
+        self._outages.switch(on, self._clock.now())
+
+    def _known(self, jid: str) -> SimulatedJob:
         if jid not in self._jobs:
             raise JobNotFound(jid)
-        self._jobs[jid].end(self._clock.now(), "FINISHED")
+        return self._jobs[jid]
 
     def _find(self, jid: str) -> SimulatedJob:
         if not self._up:
@@ -188,11 +178,23 @@ class SimulatedEngine:
 
     def _running(self, jid: str) -> SimulatedJob:
         job = self._find(jid)
-        if job.state(self._clock.now()) != "RUNNING":
+        state = job.state(self._clock.now())
+        if state not in ("RUNNING", "RESTARTING"):
             raise SavepointFailed(failures.JOB_NOT_RUNNING)
-        if self.savepoints_fail:
+        if self.savepoints_fail or state == "RESTARTING":
             raise SavepointFailed(failures.SAVEPOINT_FAILED)
         return job
+
+    def _origin(self, path: str) -> Origin | None:
+        """Return what is there to resume from at ``path``: one of the jobs' own, or anything on the disk."""
+        wanted, now = _local(path), self._clock.now()
+        folder = wanted.parent if wanted.name == "_metadata" else wanted
+        for job in self._jobs.values():
+            for one in checkpoints.snapshots(job, now):
+                if one.path is not None and _local(one.path) == folder:
+                    there = wanted.exists() if one.is_savepoint else not one.discarded
+                    return Origin(path, one.id) if there else None
+        return Origin(path, 1) if wanted.exists() else None
 
     def _record(self, job: SimulatedJob, now: float) -> JobRecord:
         submission = job.submission

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,6 +12,9 @@ from typing import Any, Literal, get_args
 
 Kind = Literal["streaming", "bounded", "failing", "rejected", "plain_sql"]
 KINDS: tuple[str, ...] = get_args(Kind)
+
+Retention = Literal["none", "on_failure", "on_cancellation"]
+RETENTIONS: tuple[str, ...] = get_args(Retention)
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 _STREAM_SQL = """\
@@ -41,6 +45,10 @@ class TaskSpec:
     :param variables: values the server knows by itself; a submit's own variables win.
     :param rows: what a plain SQL statement returns. Rows with the one column ``status`` are update counts.
     :param lineage: what ``getTaskLineage`` answers: ``{tables: [...], relations: [...]}``.
+    :param checkpoint_every: seconds between the checkpoints of a running job; None for no checkpoints.
+    :param retain_checkpoints: whether the newest checkpoint stays when the job has ended: ``none``: never;
+        ``on_failure``: if it failed (Flink's DELETE_ON_CANCELLATION); ``on_cancellation``: if it failed or was
+        cancelled (RETAIN_ON_CANCELLATION). Of a job that has finished it never stays.
     """
 
     id: int
@@ -55,10 +63,20 @@ class TaskSpec:
     variables: Mapping[str, str] = field(default_factory=dict)
     rows: tuple[Mapping[str, Any], ...] = ()
     lineage: Mapping[str, Any] | None = None
+    checkpoint_every: float | None = None
+    retain_checkpoints: Retention = "none"
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise TaskFileError(f"task {self.id}: kind is {self.kind!r}, must be one of {', '.join(KINDS)}")
+        for name, value, known in (
+            ("kind", self.kind, KINDS),
+            ("retain_checkpoints", self.retain_checkpoints, RETENTIONS),
+        ):
+            if value not in known:
+                raise TaskFileError(f"task {self.id}: {name} is {value!r}, must be one of {', '.join(known)}")
+        if self.checkpoint_every is not None and not 0 < self.checkpoint_every < math.inf:
+            raise TaskFileError(
+                f"task {self.id}: checkpoint_every must be a number of seconds, found {self.checkpoint_every!r}"
+            )
         if not self.dialect:
             object.__setattr__(self, "dialect", "PostgreSql" if self.is_plain_sql else "FlinkSql")
 
@@ -144,6 +162,8 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "variables": (dict,),
     "rows": (list,),
     "lineage": (dict, type(None)),
+    "checkpoint_every": (int, float, type(None)),
+    "retain_checkpoints": (str,),
 }
 
 
@@ -152,7 +172,7 @@ def _check_field(label: str, key: str, value: Any) -> None:
     is_stray_bool = isinstance(value, bool) and bool not in expected
     fits: bool = isinstance(value, expected)
     if not fits or is_stray_bool:
-        names = " or ".join(kind.__name__ for kind in expected)
+        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in expected)
         raise TaskFileError(f"{label}: {key} must be {names}, found {value!r}")
     if key in ("runs_for", "fails_after") and value < 0:
         raise TaskFileError(f"{label}: {key} must not be negative, found {value!r}")

@@ -23,6 +23,8 @@ from airflow_provider_dinky.sandbox.flink.tasks import TURNOVER_STREAM
 from .conftest import end_all, until
 from .orders import rows, sums, wait_for
 
+# Tests that run in a shell's background inherit that nobody's Ctrl-C counts; a command of a user's does not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 COMMAND = [sys.executable, "-m", "airflow_provider_dinky.sandbox", "--port", "0"]
 
 
@@ -88,12 +90,15 @@ def test_nothing_is_left_however_it_ends(temporary: Path, turnover: Path, ended_
 
 def test_ctrl_c_while_flink_starts(temporary: Path) -> None:
     with subprocess.Popen([*COMMAND, "--engine", "flink"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert "Starting Flink" in process.stdout.readline()
-        until(lambda: len(psutil.Process(process.pid).children(recursive=True)) > 4)
-        started = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        try:
+            assert process.stdout is not None
+            assert "Starting Flink" in process.stdout.readline()
+            until(lambda: len(psutil.Process(process.pid).children(recursive=True)) > 4)
+            started = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+        finally:
+            process.kill()
     assert psutil.wait_procs(started, timeout=30)[1] == []
     assert list(temporary.iterdir()) == []
 

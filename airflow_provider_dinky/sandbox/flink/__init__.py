@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Flink as the sandbox's engine: real SQL, real state, real savepoints.
 
-:class:`~.runtime.FlinkRuntime` starts one (or uses a running cluster) and gives engines to sandboxes. Nothing
-of this is imported by a sandbox that simulates its jobs.
+:class:`~.runtime.FlinkRuntime` starts one (or uses a running cluster) and gives engines to sandboxes. A sandbox
+that simulates its jobs imports nothing of this but :mod:`~.statements`.
 """

@@ -52,28 +52,28 @@ def _split(sql: str) -> Iterator[str]:
 def _whole(parts: Iterator[str]) -> Iterator[str]:
     """Yield statements: no empty ones, and statement sets in one."""
     for part in parts:
-        bare = _bare(part)
-        if _SET_OF_STATEMENTS.match(bare):
+        start = bare(part)
+        if _SET_OF_STATEMENTS.match(start):
             together = part
             for inner in parts:
                 together += f";{inner}"
-                if _END.match(_bare(inner)):
+                if _END.match(bare(inner)):
                     break
             yield together.strip()
-        elif bare and not _BEGIN.match(bare) and not _END.match(bare):
+        elif start and not _BEGIN.match(start) and not _END.match(start):
             yield part.strip()
 
 
 def _statement(text: str) -> Statement:
-    bare = _bare(text)
-    if found := _SET.match(bare):
+    start = bare(text)
+    if found := _SET.match(start):
         return Statement("set", text, _unquoted(found["key"]), _unquoted(found["value"]))
-    if found := _RESET.match(bare):
+    if found := _RESET.match(start):
         return Statement("reset", text, _unquoted(found["key"]))
-    return Statement("insert" if _INSERT.match(bare) else "execute", text)
+    return Statement("insert" if _INSERT.match(start) else "execute", text)
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
     """Return a statement without the comments before it, to see what it is."""
     comments = _COMMENTS.match(text)
     return text[comments.end() if comments else 0 :].strip()

@@ -22,6 +22,7 @@ INSERT INTO orders_by_customer SELECT customer, SUM(amount) FROM orders GROUP BY
 # they hold the files that are being written, so a second job that starts from one meddles with those of the first.
 _TURNOVER = """\
 SET 'execution.checkpointing.interval' = '1 s';
+SET 'execution.checkpointing.externalized-checkpoint-retention' = 'RETAIN_ON_CANCELLATION';
 CREATE TABLE orders (amount BIGINT, placed AS PROCTIME()) WITH ('connector'='datagen','rows-per-second'='5',
   'fields.amount.kind'='sequence','fields.amount.start'='1','fields.amount.end'='500000');
 CREATE TABLE turnover (amount BIGINT, so_far BIGINT, placed TIMESTAMP_LTZ(3)) WITH ('connector'='filesystem',
@@ -54,7 +55,8 @@ def flink_tasks(turnover: Path) -> tuple[TaskSpec, ...]:
     """Return the tasks; ``turnover_stream``, the one more, writes into the folder ``turnover``."""
     usual = (dataclasses.replace(task, sql=_SQL.get(task.name, task.sql)) for task in DEFAULT_TASKS)
     into = {"turnover": f"file:{turnover.resolve()}"}
-    return (*usual, TaskSpec(TURNOVER_STREAM, "turnover_stream", "streaming", _TURNOVER, variables=into))
+    counting = TaskSpec(TURNOVER_STREAM, "turnover_stream", "streaming", _TURNOVER, variables=into)
+    return tuple(sorted((*usual, counting), key=lambda task: task.id))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ tasks:
     sql: INSERT INTO a SELECT * FROM b WHERE day = '${day}'
     variables: {day: 2026-01-01}
   - {id: 11, name: lookup, kind: plain_sql, rows: [{n: 1}]}
+  - {id: 12, name: stream, checkpoint_every: 5, retain_checkpoints: on_failure}
 """
 
 
@@ -29,11 +30,13 @@ def _load(tmp_path: Path, text: str) -> list[TaskSpec]:
 
 
 def test_a_task_file(tmp_path: Path) -> None:
-    nightly, lookup = _load(tmp_path, GOOD)
+    nightly, lookup, stream = _load(tmp_path, GOOD)
     assert (nightly.id, nightly.kind, nightly.runs_for, nightly.dialect) == (10, "bounded", 3, "FlinkSql")
     assert nightly.statement({}) == "INSERT INTO a SELECT * FROM b WHERE day = '2026-01-01'"
     assert nightly.statement({"day": "today"}).endswith("day = 'today'")
     assert (lookup.dialect, lookup.rows) == ("PostgreSql", ({"n": 1},))
+    assert (stream.checkpoint_every, stream.retain_checkpoints) == (5, "on_failure")
+    assert (nightly.checkpoint_every, nightly.retain_checkpoints) == (None, "none")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,15 @@ def test_a_task_file(tmp_path: Path) -> None:
         ("tasks: [{id: 1, name: a, colour: red}]", "unknown field 'colour'"),
         ("tasks: [{id: 1, name: a, runs_for: -1}]", "must not be negative"),
         ("tasks: [{id: 1, name: a, rows: [1]}]", "every entry of rows"),
+        ("tasks: [{id: 1, name: a, checkpoint_every: often}]", "must be int or float or null, found 'often'"),
+        ("tasks: [{id: 1, name: a, checkpoint_every: true}]", "must be int or float or null, found True"),
+        ("tasks: [{id: 1, name: a, checkpoint_every: 0}]", "checkpoint_every must be a number of seconds"),
+        ("tasks: [{id: 1, name: a, checkpoint_every: .inf}]", "checkpoint_every must be a number of seconds"),
+        ("tasks: [{id: 1, name: a, retain_checkpoints: 1}]", "retain_checkpoints must be str"),
+        (
+            "tasks: [{id: 1, name: a, retain_checkpoints: yes please}]",
+            "must be one of none, on_failure, on_c",
+        ),
         ("tasks: [{id: 1, name: a}, {id: 1, name: b}]", "two tasks have this id"),
     ],
 )
@@ -80,4 +92,5 @@ def test_the_default_tasks_keep_their_ids() -> None:
         6: "count_customers",
         7: "payments_stream",
         8: "missing_table",
+        10: "orders_checkpointed",
     }
