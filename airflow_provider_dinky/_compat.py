@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowNotFoundException,
+    AirflowSensorTimeout,
     AirflowSkipException,
     BaseHook,
     BaseOperator,
@@ -26,17 +30,27 @@ except ImportError:
     except ImportError:  # Airflow 2.11 has one error for all that goes wrong while a task is deferred
         from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
 
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseEventTrigger
+
+log = logging.getLogger(__name__)
+
+_GENERATION_KEY = "dinky_generation"
+
 __all__ = [
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
+    "AirflowSensorTimeout",
     "AirflowSkipException",
+    "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
     "BaseOperatorLink",
     "BaseSensorOperator",
     "Context",
     "TaskDeferralTimeout",
+    "asset_state_stores",
     "conf",
     "connection_form_widgets",
     "default_deferrable",
@@ -46,6 +60,16 @@ __all__ = [
     "run_key",
     "state_store",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Not at the top: operators need no triggers to be imported, which takes longer than all the rest.
+    if name != "BaseEventTrigger":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from airflow.triggers import base
+
+    # Airflow 2.11 has no event triggers: there it is only a trigger that nothing would run.
+    return getattr(base, name, base.BaseTrigger)
 
 
 def deferral_timed_out(error: TaskDeferralTimeout) -> bool:
@@ -61,28 +85,83 @@ def default_deferrable() -> bool:
 def run_key(context: Context) -> str:
     """What one run of an Airflow task is called in Dinky: ``dag/run/task/map index/generation``.
 
-    The generation is the same for all retries and another one after a clear: Airflow raises ``max_tries`` by the
-    number of tries used when a task is cleared, and leaves it alone when it retries.
+    The generation is the same for all retries and another one after a clear.
     """
     ti: Any = context["ti"]
-    retries = getattr(getattr(ti, "task", None), "retries", None) or 0
-    generation = (getattr(ti, "max_tries", None) or 0) - retries
     map_index = getattr(ti, "map_index", -1)
-    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{map_index}/{generation}"
+    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{map_index}/{_generation(context)}"
 
 
 def is_retry(context: Context) -> bool:
     """Whether an earlier try of the same run has been, by Airflow's own count of tries since the last clear."""
     ti: Any = context["ti"]
+    return (getattr(ti, "try_number", None) or 1) > _tries_before_the_clear(ti) + 1
+
+
+def _tries_before_the_clear(ti: Any) -> int:
+    # Airflow raises max_tries by the number of tries used when a task is cleared, and leaves it alone when it
+    # retries. A negative number only says that the DAG's retries were raised since.
     retries = getattr(getattr(ti, "task", None), "retries", None) or 0
-    first = (getattr(ti, "max_tries", None) or 0) - retries + 1
-    return (getattr(ti, "try_number", None) or 1) > first
+    return max(0, (getattr(ti, "max_tries", None) or 0) - retries)
+
+
+def _generation(context: Context) -> int:
+    """Tries used before the last clear, as the first try since has counted them.
+
+    That is written down where it can be, since a later try counts wrong if the DAG's ``retries`` were changed.
+    """
+    ti: Any = context["ti"]
+    counted, store = _tries_before_the_clear(ti), state_store(context)
+    if store is None:
+        return counted
+    fields: Any = context
+    now = {
+        "generation": counted,
+        "max_tries": getattr(ti, "max_tries", None),
+        "try_number": getattr(ti, "try_number", None) or 1,
+        "clear_number": getattr(fields.get("dag_run"), "clear_number", None),
+    }
+    known = store.get(_GENERATION_KEY)
+    if isinstance(known, dict) and _is_same_generation(known, now):
+        return int(known["generation"])
+    try:
+        store.set(_GENERATION_KEY, now, retention=timedelta.max)
+    except Exception:
+        # It is needed only if somebody changes the DAG before the next try.
+        log.warning("The task state store could not be written", exc_info=True)
+    return counted
+
+
+def _is_same_generation(known: dict[str, Any], now: dict[str, Any]) -> bool:
+    numbers = [known.get("generation"), known.get("try_number")]
+    if not all(isinstance(number, int) for number in numbers) or known.get("max_tries") != now["max_tries"]:
+        return False
+    # The same max_tries is nearly always the same generation. Only a clear after the DAG's retries were lowered by
+    # just the number of tries used comes to it as well; Airflow counts the clears of a DAG run.
+    return (
+        now["generation"] == known["generation"]
+        or now["generation"] < known["try_number"]
+        or (now["clear_number"] is not None and now["clear_number"] == known.get("clear_number"))
+    )
 
 
 def state_store(context: Context) -> Any:
     """Airflow's task state store, shared by the tries of a task instance (3.3 on); None where there is none."""
     fields: Any = context
     return fields.get("task_state_store")
+
+
+def asset_state_stores(context: Context, task: Any) -> list[Any]:
+    """The state stores of the assets that are inlets or outlets of a task (3.3 on); none where there are none."""
+    fields: Any = context
+    stores = fields.get("asset_state_store")
+    if stores is None:
+        return []
+    found = []
+    for asset in (*(task.inlets or ()), *(task.outlets or ())):
+        with suppress(KeyError, TypeError):
+            found.append(stores[asset])
+    return found
 
 
 def read_xcom(ti_key: Any, key: str) -> Any:

@@ -26,6 +26,22 @@ class JobTimeoutError(AirflowException):
     """The job did not get where it was awaited in time."""
 
 
+class JobUnhealthyError(AirflowException):
+    """The job was not as healthy as demanded in time; the message holds one sentence for each check that failed."""
+
+
+class JobRunsAlreadyError(AirflowFailException):
+    """The task has an active job already, and a retry could not tell it from one of its own."""
+
+
+class StateLostError(AirflowFailException):
+    """Dinky has restarted a job without its state; a retry would find it running and know nothing of that."""
+
+
+class SqlCheckError(AirflowFailException):
+    """Dinky's check found SQL that would not run; a retry would find the same."""
+
+
 @contextmanager
 def as_airflow_errors() -> Iterator[None]:
     """Turns what the client raises into what an Airflow task may raise."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Optional
@@ -12,7 +13,10 @@ from airflow_provider_dinky.client.status import JobStatus
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.calls import ApiCall
     from airflow_provider_dinky.client.config import DinkyConfig
+    from airflow_provider_dinky.client.models import JobInstance
     from airflow_provider_dinky.hooks.dinky import DinkyHook
+
+log = logging.getLogger(__name__)
 
 KILL_PATIENCE = 3.0
 """Seconds for the one request that stops a job when its task is killed."""
@@ -25,6 +29,8 @@ class FollowedJob:
     """A job instance that a task follows; JSON-able, to survive a deferral.
 
     :param started: this Airflow task run started it; only then may it be stopped with the task.
+    :param before: the job instance that it has taken the place of, in a restart.
+    :param back_to: the savepoint which that one was stopped with.
     """
 
     dinky_task_id: int | None
@@ -32,6 +38,8 @@ class FollowedJob:
     job_id: str | None = None
     job_manager_address: str | None = None
     started: bool = False
+    before: int | None = None
+    back_to: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
@@ -57,6 +65,27 @@ def flink_url(job_manager_address: str | None, job_id: str | None) -> str | None
     if not job_manager_address or not job_id:
         return None
     return f"http://{job_manager_address}/#/job/{job_id}/overview"
+
+
+def look_anew(hook: DinkyHook, instance: JobInstance) -> JobInstance:
+    """The run after Dinky has asked Flink once more, where it can be made to; else as it is known.
+
+    Best effort: a Dinky that does not answer, or cannot reach Flink, is no news of the job.
+    """
+    from airflow_provider_dinky.client.errors import DinkyError
+
+    if not hook.config.has_credentials:
+        return instance
+    try:
+        return hook.refresh_job_instance(instance.id)
+    except DinkyError as error:
+        log.debug("No forced refresh of job instance %s: %s", instance.id, error)
+        return instance
+
+
+def stopped_key(dinky_task_id: int) -> str:
+    """Key in a watched asset's state store: the job instance of the task that Airflow itself has stopped."""
+    return f"dinky_stopped_{dinky_task_id}"
 
 
 def describe_failure(hook: DinkyHook, job: FollowedJob, status: JobStatus, noted: str | None = None) -> str:

@@ -61,6 +61,12 @@ class DinkyClient:
         """Close the connections; the client can be used again, over new ones."""
         self._session.close()
 
+    def with_patience(self, config: DinkyConfig, retry_for: RetryFor) -> DinkyClient:
+        """Another client for the same Dinky, signed in as this one is, with other time-outs and retries."""
+        other = DinkyClient(config, retry_for, self._sleep)
+        other._token = self._token
+        return other
+
     def send(self, call: ApiCall[T]) -> T:
         """Send a call and return its result.
 

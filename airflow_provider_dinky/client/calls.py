@@ -211,15 +211,17 @@ def list_latest_job_instances(limit: int) -> ApiCall[tuple[JobInstance, ...]]:
     )
 
 
-def list_job_instances_of_task(dinky_task_id: int, limit: int = 50) -> ApiCall[tuple[JobInstance, ...]]:
-    """The newest runs of a task, newest first."""
+def list_job_instances_of_task(
+    dinky_task_id: int, limit: int = 50, *, page: int = 1
+) -> ApiCall[tuple[JobInstance, ...]]:
+    """The newest runs of a task, newest first; those on page 2 are older than those on page 1."""
     return ApiCall(
         f"job instances of Dinky task {dinky_task_id}",
         "POST",
         "/api/jobInstance",
         _newest_first,
         json={
-            "current": 1,
+            "current": page,
             "pageSize": limit,
             "sorter": {"id": "descend"},
             "filter": {},
@@ -252,15 +254,15 @@ def refresh_job_info_detail(job_instance_id: int) -> ApiCall[JobInfoDetail]:
     )
 
 
-def list_history(dinky_task_id: int, limit: int = 20) -> ApiCall[tuple[HistoryEntry, ...]]:
-    """The newest submits of a task, newest first; failed and in-flight ones too."""
+def list_history(dinky_task_id: int, limit: int = 20, *, page: int = 1) -> ApiCall[tuple[HistoryEntry, ...]]:
+    """The newest submits of a task, newest first; failed and in-flight ones too. Page 2 is older than page 1."""
     return ApiCall(
         f"submit history of Dinky task {dinky_task_id}",
         "POST",
         "/api/history/list",
         lambda answer: tuple(map(HistoryEntry.model_validate, _rows(answer))),
         json={
-            "current": 1,
+            "current": page,
             "pageSize": limit,
             "filter": {},
             "sorter": {"id": "descend"},
@@ -342,17 +344,6 @@ def get_task_lineage(dinky_task_id: int) -> ApiCall[Lineage | None]:
 def get_token_info() -> ApiCall[dict[str, Any]]:
     """Who is signed in; holds the token, never log it."""
     return ApiCall("sign-in check", "GET", "/api/tokenInfo", lambda answer: _dict(answer.data))
-
-
-def flink_exceptions_via_dinky(job_manager_address: str, job_id: str) -> ApiCall[dict[str, Any]]:
-    """Flink's exceptions of a job, asked through Dinky."""
-    return ApiCall(
-        f"exceptions of Flink job {job_id}",
-        "GET",
-        f"/api/flink/{job_manager_address}/jobs/{job_id}/exceptions",
-        lambda answer: _dict(answer.data),
-        bare=True,
-    )
 
 
 def _java_bool(value: bool) -> str:

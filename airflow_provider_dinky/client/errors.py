@@ -63,3 +63,14 @@ class AmbiguousSubmitError(DinkyError):
     """A submit was sent, its answer was lost, and no trace of a job was found in the time a submit may take."""
 
     outcome_unknown = True
+
+
+class FlinkNotVisibleError(DinkyError):
+    """Nobody tells what Flink knows of a job.
+
+    :ivar forbidden: the connection's settings do not allow to look, so waiting does not help.
+    """
+
+    def __init__(self, message: str, *, forbidden: bool = False) -> None:
+        super().__init__(message)
+        self.forbidden = forbidden

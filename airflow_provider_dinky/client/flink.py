@@ -1,23 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flink's own REST API, asked directly: only where Dinky cannot, and only if the connection allows it."""
+"""Flink's own REST API: asked through Dinky when signed in, or directly, if the connection allows that.
+
+It is asked beside the way: such a call waits 3 seconds for an answer, and is not sent again when there is none.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_dinky.client.calls import ApiCall
+from airflow_provider_dinky.client.calls import Answer, ApiCall
 
 
-def job_exceptions(job_manager_address: str, job_id: str) -> ApiCall[dict[str, Any]]:
+def job_details(job_manager_address: str, job_id: str, *, via_dinky: bool = False) -> ApiCall[dict[str, Any]]:
+    """A Flink job: its state, when it got there, and what time it is for Flink."""
+    return _ask("details", job_manager_address, job_id, "", via_dinky)
+
+
+def job_exceptions(
+    job_manager_address: str, job_id: str, *, via_dinky: bool = False
+) -> ApiCall[dict[str, Any]]:
     """What went wrong in a Flink job."""
+    return _ask("exceptions", job_manager_address, job_id, "/exceptions", via_dinky)
+
+
+def job_checkpoints(
+    job_manager_address: str, job_id: str, *, via_dinky: bool = False
+) -> ApiCall[dict[str, Any]]:
+    """The newest checkpoints and savepoints of a Flink job, and what it was restored from."""
+    return _ask("checkpoints", job_manager_address, job_id, "/checkpoints", via_dinky)
+
+
+def job_checkpoints_config(
+    job_manager_address: str, job_id: str, *, via_dinky: bool = False
+) -> ApiCall[dict[str, Any]]:
+    """How often a Flink job takes checkpoints, and whether they stay when it ends."""
+    return _ask("checkpoint settings", job_manager_address, job_id, "/checkpoints/config", via_dinky)
+
+
+def _ask(what: str, address: str, job_id: str, view: str, via_dinky: bool) -> ApiCall[dict[str, Any]]:
+    path = f"/jobs/{job_id}{view}"
     return ApiCall(
-        f"exceptions of Flink job {job_id}",
+        f"{what} of Flink job {job_id}",
         "GET",
-        f"/jobs/{job_id}/exceptions",
-        lambda answer: dict(answer.data),
+        f"/api/flink/{address}{path}" if via_dinky else path,
+        _object,
         bare=True,
         patience="flink",
-        base_url=f"http://{job_manager_address}",
+        base_url=None if via_dinky else f"http://{address}",
     )
 
 
@@ -34,3 +63,9 @@ def cancel_job(job_manager_address: str, job_id: str) -> ApiCall[None]:
         patience="flink",
         base_url=f"http://{job_manager_address}",
     )
+
+
+def _object(answer: Answer) -> dict[str, Any]:
+    if not isinstance(answer.data, dict):
+        raise ValueError(f"expected an object, got {type(answer.data).__name__}")
+    return answer.data

@@ -11,7 +11,7 @@ MASK = "***"
 _NAME = re.compile(r"[\w.\-]+")
 _SECRET = re.compile(
     r"passw(?:or)?d|passphrase|pwd|secret|token|credential|access[-_.]?key|api[-_.]?key|private[-_.]?key"
-    r"|account[-_.]?key|sasl\.jaas\.config",
+    r"|account[-_.]?key|sasl\.jaas\.config|authorization$",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
@@ -20,9 +20,25 @@ _VALUE = re.compile(
         (?P<q>\\+")(?:(?!(?<!\\)(?P=q)).)*(?P=q)  # JSON within JSON
       | "(?:[^"\\]|\\.)*"                  # JSON, Java
       | (?P<sql>'(?:[^']|'')*')
-      | [^\s,;&'"(){}\[\]]+                # settings, a map of Java's, the query of a URL
+      | (?:\[?(?i:bearer|basic)\s+)?      # an HTTP header
+        [^\s,;&'"(){}\[\]]+                # settings, a map of Java's, the query of a URL
     )""",
     re.VERBOSE | re.DOTALL,
+)
+_SPACE = r"(?:\s|\\+[nrt])"  # as it is, or as JSON writes it
+_STATEMENT = re.compile(
+    rf"""(?P<start>(?:\b|(?<=\\[nrt]))(?:
+        identified{_SPACE}+by(?:{_SPACE}+password)?{_SPACE}+
+      | identified{_SPACE}+(?:with|via){_SPACE}+[\w.]+{_SPACE}+(?:by|as|using){_SPACE}+
+      | set{_SPACE}+password{_SPACE}+for{_SPACE}+[^\s=;]{{1,200}}{_SPACE}*={_SPACE}*
+      | password(?:{_SPACE}+|{_SPACE}*\({_SPACE}*)
+    ))(?:
+        '(?:[^'\\]|\\''|\\.|'')*'           # a quote may be doubled, or have a backslash before it
+      | '(?:[^']|'')*'
+      | (?P<q>\\+")(?:(?!(?<!\\)(?P=q)).)*(?P=q)
+      | "(?:[^"\\]|\\.)*"
+    )""",
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 _URL_USER = re.compile(r"(?P<scheme>(?<![\w+.\-])[a-z][\w+.\-]*://[^\s/:@'\"]*:)[^\s/'\"]+@", re.IGNORECASE)
 
@@ -36,6 +52,7 @@ def mask_secrets(text: str, *known: str | None) -> str:
     for secret in known:
         if secret and len(secret) >= 4:
             text = text.replace(secret, MASK)
+    text = _STATEMENT.sub(rf"\g<start>'{MASK}'", text)
     return _URL_USER.sub(rf"\g<scheme>{MASK}@", _without_values(text))
 
 

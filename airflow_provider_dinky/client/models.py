@@ -200,6 +200,7 @@ class JobData(Lenient):
     job: dict[str, Any] | None = Field(default=None, repr=False)
     exceptions: dict[str, Any] | None = Field(default=None, repr=False)
     checkpoints: dict[str, Any] | None = Field(default=None, repr=False)
+    checkpoints_config: dict[str, Any] | None = Field(default=None, repr=False)
     config: dict[str, Any] | None = Field(default=None, repr=False)
     error: Any = None
     error_msg: Text = Field(default=None, repr=False)
@@ -210,12 +211,21 @@ class JobInfoDetail(DinkyModel):
 
     id: int | None = None
     instance: JobInstance
+    cluster_instance: Any = Field(default=None, repr=False)
     history: HistoryEntry | None = None
     job_data: JobData | None = Field(
         default=None,
         validation_alias=AliasChoices("jobDataDto", "job_data"),
         serialization_alias="jobDataDto",
     )
+
+    @property
+    def job_manager_address(self) -> str | None:
+        """``host:port`` where Dinky looks for the job, else where it was submitted to; None where neither is known."""
+        cluster = self.cluster_instance
+        current = cluster.get("jobManagerHost") if isinstance(cluster, dict) else None
+        submitted = self.history.job_manager_address if self.history else None
+        return next((text for text in (current, submitted) if isinstance(text, str) and text), None)
 
     @property
     def failure_trace(self) -> str | None:

@@ -8,6 +8,7 @@ connection refused                        always: nothing was sent
 time-out, reset, HTTP 5xx                 only what is repeatable: never a submit, restart, cancel, savepoint
 signed out (HTTP 401)                     always: it comes before any effect; at random moments, so that two
                                           sides pushing each other out come through
+no answer of Flink's own REST API         never: it is asked beside the way
 a task refused for want of a tenant       always: no effect; quickly, since every try is another worker thread
 anything else                             never
 ========================================  =====================================================
@@ -64,6 +65,8 @@ def policy(call: ApiCall[Any], retry_for: RetryFor) -> RetryPolicy:
 def _worth_it(error: BaseException, call: ApiCall[Any]) -> bool:
     if isinstance(error, SessionLost | TenantNotSet):
         return True
+    if call.patience == "flink":
+        return False
     return isinstance(error, DinkyConnectionError) and (call.repeatable or not error.outcome_unknown)
 
 

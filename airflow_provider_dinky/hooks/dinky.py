@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         SavepointResult,
         SubmitResult,
     )
+    from airflow_provider_dinky.flink_view import FlinkView
+    from airflow_provider_dinky.resume_points import KnownState
 
 
 class DinkyHook(BaseHook):
@@ -206,6 +208,35 @@ class DinkyHook(BaseHook):
         return self.client.send(
             calls.list_savepoints(checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id))
         )
+
+    def get_flink_view(
+        self, job_instance_id: int, job_id: str | None = None, job_manager_address: str | None = None
+    ) -> FlinkView:
+        """What Flink knows of a job: its state, checkpoints and failures.
+
+        Signed in, Dinky asks Flink. Without credentials Flink's REST API is asked, for 3 seconds, if the connection
+        allows that (``allow_flink_rest``) and both Flink ids are given.
+
+        :param job_instance_id: Dinky's id of the run.
+        :param job_id: Flink's id of the job.
+        :param job_manager_address: ``host:port`` of the job manager, which the answer of the submit names.
+        :raises FlinkNotVisibleError: nobody tells; ``forbidden`` if the connection's settings are the reason.
+        """
+        from airflow_provider_dinky.flink_view import flink_view_steps
+
+        instance_id = checked_id(job_instance_id, "job_instance_id", self.dinky_conn_id)
+        return self.client.run(flink_view_steps(self.config, instance_id, job_id, job_manager_address))
+
+    def get_known_state(self, dinky_task_id: int, job_manager_address: str | None = None) -> KnownState:
+        """The newest savepoint and checkpoint of a task that are known and, as far as can be seen, still there.
+
+        :param job_manager_address: ``host:port`` of the job manager; for a connection without credentials.
+        """
+        from airflow_provider_dinky.resume_points import known_state_steps
+
+        newest = self.get_latest_job_instance(dinky_task_id)
+        task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+        return self.client.run(known_state_steps(self.config, task_id, newest, job_manager_address))
 
     def get_failure_reason(
         self, job_instance_id: int, job_id: str | None = None, job_manager_address: str | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sensor that waits for a job."""
+"""The sensors: one waits for a job, the other for its health."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ from airflow_provider_dinky._compat import (
 )
 from airflow_provider_dinky.client.errors import DinkyConnectionError
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError, as_airflow_errors
-from airflow_provider_dinky.followed import FollowedJob, describe_failure, dinky_url
+from airflow_provider_dinky.followed import FollowedJob, describe_failure, dinky_url, look_anew
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.job import MAX_OUTAGE, Outcome, WaitFor, Watch, outcome
 from airflow_provider_dinky.links.dinky import DinkyJobLink
+from airflow_provider_dinky.log_lines import Talk, not_there_line, state_line, unchanged_line
 from airflow_provider_dinky.parameters import choice, seconds
+from airflow_provider_dinky.sensors.health import JobHealthSensor
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance
     from airflow_provider_dinky.client.status import JobStatus
     from airflow_provider_dinky.hooks.dinky import DinkyHook
+
+
+__all__ = ["JobHealthSensor", "JobStatusSensor"]
 
 
 class JobStatusSensor(BaseSensorOperator):
@@ -87,7 +92,12 @@ class JobStatusSensor(BaseSensorOperator):
         self.unknown_timeout = seconds("unknown_timeout", unknown_timeout)
         self._watch = Watch(WaitFor(self.wait_for), self.unknown_timeout)
         self._seen: JobInstance | None = None
-        self._answered: float | None = None
+        self._waits = False
+
+    @cached_property
+    def _talk(self) -> Talk:
+        now = time.monotonic()
+        return Talk(said=now, answered=now)
 
     @cached_property
     def hook(self) -> DinkyHook:
@@ -116,22 +126,32 @@ class JobStatusSensor(BaseSensorOperator):
                 instance = self._find()
             except DinkyConnectionError as error:
                 return self._try_on(error)
-            self._answered = time.monotonic()
             if instance is None:
-                self.log.info("%s is not there yet", self._awaited())
+                line = not_there_line(self._awaited())
+                self._say(self._talk.hears(None if self._waits else line, line, time.monotonic()))
+                self._waits = True
                 return False
             if self._seen is None:
-                self._publish(context, instance)
-            verdict = self._watch.observe(instance.status, time.monotonic())
-            if verdict.refresh and self.hook.config.has_credentials:
-                instance = self.hook.refresh_job_instance(instance.id)
-                verdict = self._watch.observe(instance.status, time.monotonic())
-            if verdict.changed:
-                self.log.info("State of %s: %s", _followed(instance), instance.status)
+                self._announce(context, instance.id)
+            before = self._watch.status
+            if self._watch.observe(instance.status, time.monotonic()).refresh:
+                instance = look_anew(self.hook, instance)
+                self._watch.observe(instance.status, time.monotonic())
             self._seen = instance
-            if verdict.outcome is Outcome.FAILED:
+            self._say_state(instance, before)
+            if self._watch.verdict is Outcome.FAILED:
                 raise self._failure(_followed(instance), instance.status, instance.error)
-            return verdict.outcome is Outcome.DONE
+            return self._watch.verdict is Outcome.DONE
+
+    def _say_state(self, instance: JobInstance, before: JobStatus | None) -> None:
+        now, name = time.monotonic(), str(_followed(instance))
+        changed = None if self._watch.status == before else state_line(name, instance.status)
+        still = unchanged_line(name, instance.status, now - self._watch.since)
+        self._say(self._talk.hears(changed, still, now))
+
+    def _say(self, lines: list[str]) -> None:
+        for line in lines:
+            self.log.info(line)
 
     def _try_on(self, error: DinkyConnectionError) -> bool:
         """Dinky did not answer: look again at the next poke, unless that goes on for too long.
@@ -139,10 +159,9 @@ class JobStatusSensor(BaseSensorOperator):
         In reschedule mode nothing is remembered between two pokes, and the sensor's ``timeout`` counts instead.
         """
         now = time.monotonic()
-        self._answered = now if self._answered is None else self._answered
-        if now - self._answered >= MAX_OUTAGE:
+        if now - self._talk.answered >= MAX_OUTAGE:
             raise error
-        self.log.warning("No answer for %.0f s, trying on: %s", now - self._answered, error)
+        self._say(self._talk.hears_nothing(error, now))
         return False
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> int:
@@ -155,8 +174,9 @@ class JobStatusSensor(BaseSensorOperator):
             )
         status = JobStatus(event.get("status"))
         job = FollowedJob(self._dinky_task_id(), int(event["job_instance_id"]), event.get("job_id"))
-        self._publish_link(context, job.job_instance_id)
-        self.log.info("State of %s: %s", job, status)
+        if self._seen is None:
+            self._announce(context, job.job_instance_id)
+        self.log.info(state_line(str(job), status))
         result = outcome(status, WaitFor(self.wait_for))
         if result is Outcome.WAIT:
             self._defer()
@@ -221,15 +241,11 @@ class JobStatusSensor(BaseSensorOperator):
             return None
         return checked_id(self.dinky_task_id, "dinky_task_id", self.dinky_conn_id)
 
-    def _publish(self, context: Context, instance: JobInstance) -> None:
-        url = self._publish_link(context, instance.id)
-        self.log.info("Waiting for %s of job instance %s: %s", self.wait_for, instance.id, url)
-
-    def _publish_link(self, context: Context, job_instance_id: int) -> str:
+    def _announce(self, context: Context, job_instance_id: int) -> None:
         url = dinky_url(self.hook.config.base_url, job_instance_id)
+        self.log.info("Waiting for %s of job instance %s: %s", self.wait_for, job_instance_id, url)
         ti: Any = context["ti"]
         ti.xcom_push(key=DinkyJobLink.xcom_key, value=url)
-        return url
 
     def _failure(self, job: FollowedJob, status: JobStatus, noted: str | None) -> JobFailedError:
         return JobFailedError(describe_failure(self.hook, job, status, noted))

@@ -116,6 +116,78 @@ def test_jaas_in_a_trace(secret: str) -> None:
     assert mask_secrets(text).endswith(f"password={MASK}; at line 1")
 
 
+STATEMENTS = [
+    "CREATE USER ann IDENTIFIED BY {}",
+    "create user ann@'%' identified  by\npassword {} require ssl",
+    "ALTER USER ann IDENTIFIED WITH caching_sha2_password BY {}",
+    "CREATE USER ann IDENTIFIED VIA mysql_native_password USING {}",
+    "ALTER ROLE ann WITH ENCRYPTED PASSWORD {} VALID UNTIL '2030-01-01'",
+    "SET PASSWORD FOR 'ann'@'%' = {}",
+    "SET PASSWORD FOR ann = PASSWORD({})",
+    "SELECT\tPASSWORD ( {} )",
+]
+
+
+@given(st.sampled_from(STATEMENTS), secrets())
+def test_statement_about_a_user(statement: str, secret: str) -> None:
+    quoted = "'" + secret.replace("'", "''") + "'"
+    assert not survives(f"{statement.format(quoted)}; SELECT 1")
+
+
+@given(st.sampled_from(STATEMENTS), secrets())
+def test_statement_about_a_user_with_backslashes(statement: str, secret: str) -> None:
+    quoted = "'" + secret.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    assert not survives(statement.format(quoted))
+
+
+@given(st.sampled_from(STATEMENTS), secrets())
+def test_statement_about_a_user_in_double_quotes_within_json(statement: str, secret: str) -> None:
+    assert not survives(json.dumps({"sql": statement.format(f'"{secret.replace(chr(34), "")}"')}))
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (
+            "CREATE USER ann IDENTIFIED BY 'x1' ACCOUNT LOCK;",
+            f"CREATE USER ann IDENTIFIED BY '{MASK}' ACCOUNT LOCK;",
+        ),
+        (
+            "CREATE ROLE a PASSWORD 'x1' LOGIN; SELECT 'b'",
+            f"CREATE ROLE a PASSWORD '{MASK}' LOGIN; SELECT 'b'",
+        ),
+        ("PASSWORD 'ends with a backslash\\'", f"PASSWORD '{MASK}'"),
+    ],
+)
+def test_the_rest_of_a_statement_stays(text: str, masked: str) -> None:
+    assert mask_secrets(text) == masked
+
+
+@given(
+    secrets(string.ascii_letters + string.digits + "-._~+/="),
+    st.sampled_from(["Bearer", "bearer", "Basic", "BASIC"]),
+    st.sampled_from(
+        [
+            "Authorization: {} {}",
+            "curl -H 'Authorization: {} {}' http://a",
+            "{{Authorization=[{} {}], Accept=[*/*]}}",
+            'Proxy-Authorization:"{} {}"',
+            "'http.header.Authorization' = '{} {}'",
+            "token={} {}",
+        ]
+    ),
+)
+def test_header(secret: str, scheme: str, line: str) -> None:
+    assert not survives(f"x\n{line.format(scheme, secret)}\ny")
+    assert not survives(json.dumps({"a": line.format(scheme, secret)}))
+
+
+@given(secrets(string.ascii_letters), st.sampled_from(["Bearer", "Basic"]))
+def test_header_in_json(secret: str, scheme: str) -> None:
+    text = json.dumps({"Authorization": f"{scheme} {secret}", "b": 1})
+    assert mask_secrets(text) == f'{{"Authorization": {MASK}, "b": 1}}'
+
+
 @given(st.text(), secrets(), st.text())
 def test_known_secrets_wherever_they_stand(before: str, secret: str, after: str) -> None:
     assume(SIGN not in before + after)
@@ -150,6 +222,9 @@ def test_text_without_secrets_is_unchanged(text: str) -> None:
         "file:/flink/savepoints/savepoint-eae658-25db80da428f",
         "token has been pushed offline",
         "PRIMARY KEY (id) NOT ENFORCED",
+        "unexpected token 'FROM' at line 1",
+        "Basic authentication failed; Authorization of the user ann was refused",
+        "SELECT password, 'x' FROM users WHERE name = 'password'",
     ],
 )
 def test_ordinary_text_is_unchanged(text: str) -> None:
@@ -171,6 +246,16 @@ def test_ordinary_text_is_unchanged(text: str) -> None:
         '\\"token\\":\\"',
         "\\",
         "://:",
+        "identified by '",
+        "identified with a ",
+        "password '",
+        "password   ",
+        "password \\",
+        "password 'a\\''",
+        "password '\\",
+        "set password for a",
+        "Authorization: Bearer ",
+        "Authorization=[",
     ],
 )
 def test_long_texts_take_no_long_time(piece: str) -> None:

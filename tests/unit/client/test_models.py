@@ -401,3 +401,23 @@ def test_reason_of_a_statement_hides_secrets() -> None:
     )
     assert explained.reason == "F: 'password' = '***' is wrong"
     assert ExplainedStatement.model_validate({"error": None}).reason is None
+
+
+@pytest.mark.parametrize(
+    ("cluster", "submitted", "address"),
+    [
+        ({"jobManagerHost": "new:8081"}, "old:8081", "new:8081"),
+        ({"jobManagerHost": None}, "old:8081", "old:8081"),
+        ("unreadable", "old:8081", "old:8081"),
+        (None, None, None),
+    ],
+)
+def test_where_dinky_looks_for_a_job(cluster: Any, submitted: str | None, address: str | None) -> None:
+    detail = JobInfoDetail.model_validate(
+        {
+            "instance": {"id": 1},
+            "clusterInstance": cluster,
+            "history": {"id": 1, "jobManagerAddress": submitted},
+        }
+    )
+    assert detail.job_manager_address == address

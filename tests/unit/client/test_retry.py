@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tenacity import Retrying
 
-from airflow_provider_dinky.client import calls
+from airflow_provider_dinky.client import calls, flink
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.errors import (
     AmbiguousSubmitError,
@@ -93,6 +93,13 @@ def test_what_acts_is_not_sent_again_if_it_may_have_had_an_effect(call: ApiCall[
 @pytest.mark.parametrize("error", FINAL, ids=repr)
 def test_anything_else_is_final(call: ApiCall[Any], error: BaseException) -> None:
     assert sends(call, error) == 1
+
+
+@pytest.mark.parametrize("via_dinky", [False, True])
+def test_flink_is_asked_once(via_dinky: bool) -> None:
+    call = flink.job_checkpoints("jm:8081", "a1", via_dinky=via_dinky)
+    assert sends(call, NOTHING_SENT) == sends(call, MAYBE_SENT) == 1
+    assert sends(call, NO_EFFECT[0]) == 3
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dinky.client import calls, wire
+from airflow_provider_dinky.client import calls, flink, wire
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import (
@@ -304,7 +304,8 @@ ALL_CALLS: list[ApiCall[Any]] = [
     calls.get_job_plan({}),
     calls.get_task_lineage(7),
     calls.get_token_info(),
-    calls.flink_exceptions_via_dinky("jm:1", "a"),
+    flink.job_exceptions("jm:1", "a", via_dinky=True),
+    flink.job_checkpoints("jm:1", "a"),
 ]
 
 
