@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trigger that follows a job while its Airflow task is deferred."""
+"""The triggers: one follows a job while its Airflow task is deferred, the other reports what happens to a task."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from airflow_provider_dinky.checkpoints import first_checkpoint_steps
 from airflow_provider_dinky.client.aio import AsyncDinkyClient
-from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.errors import DinkyConnectionError, DinkyError
+from airflow_provider_dinky.client.masking import mask_secrets
 from airflow_provider_dinky.client.retry import HASTY
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.diagnostics import versions
 from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, hasty, stop_steps
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.job import MAX_OUTAGE, WaitFor, Watch
-from airflow_provider_dinky.watcher import Subscription, follow
+from airflow_provider_dinky.triggers.job_events import JobStatusEventTrigger
+from airflow_provider_dinky.watcher import Subscription, ask, follow, staying
 
 if TYPE_CHECKING:
+    from airflow_provider_dinky.client.calls import ApiCall
     from airflow_provider_dinky.client.config import DinkyConfig
+
+__all__ = ["JobStatusEventTrigger", "JobStatusTrigger"]
 
 EVENT_VERSION = 1
 
@@ -38,7 +44,7 @@ class JobStatusTrigger(BaseTrigger):
 
     :param job_instance_id: Dinky's id of the job's run; None to wait for the newest one of ``dinky_task_id``.
     :param dinky_conn_id: the Airflow connection.
-    :param wait_for: ``running`` or ``finished``.
+    :param wait_for: ``running``, ``checkpointed`` (the event then says ``"checkpointed": true``) or ``finished``.
     :param poll_interval: seconds between looks.
     :param unknown_timeout: seconds a job may be UNKNOWN before that is reported.
     :param max_outage: seconds without any answer after which the job counts as unreadable.
@@ -46,8 +52,9 @@ class JobStatusTrigger(BaseTrigger):
     :param newer_than_job_instance_id: with a task and no run: the newest run that is not meant.
     :param cancel_on_kill: how to stop the job, which the task started, when a user ends the deferred task
         (Airflow 3.3 on); None leaves it alone.
-    :param job_id: Flink's id of the job, and ``job_manager_address`` its job manager: for ``cancel_on_kill`` of a job
-        that Dinky does not take for the task's current one any more, where the connection allows Flink REST.
+    :param job_id: Flink's id of the job, and ``job_manager_address`` its job manager: to look for its checkpoints, and
+        for ``cancel_on_kill`` of a job that Dinky does not take for the task's current one any more, where the
+        connection allows Flink REST.
     :param status: the job's state as the log has it already; only changes are logged.
     """
 
@@ -126,8 +133,15 @@ class JobStatusTrigger(BaseTrigger):
             self.log.warning("The task was ended; whether %s was stopped is not known: %s", job, error)
 
     async def _until_ended(self) -> dict[str, Any]:
+        if self.wait_for == WaitFor.CHECKPOINTED:
+            # One session and one sign-in for all the looks, whoever else uses the connection.
+            with staying(self.dinky_conn_id, self._read_config):
+                return await self._until_checkpointed()
+        return await self._until_in_state(WaitFor(self.wait_for))
+
+    async def _until_in_state(self, wait_for: WaitFor) -> dict[str, Any]:
         now = asyncio.get_running_loop().time()
-        watch = Watch(WaitFor(self.wait_for), self.unknown_timeout)
+        watch = Watch(wait_for, self.unknown_timeout)
         if self.status is not None:
             watch.resume_at(JobStatus(self.status), now)
         job = Subscription(
@@ -144,7 +158,34 @@ class JobStatusTrigger(BaseTrigger):
         if job.unreadable is not None:
             return self._event("unreadable", error=job.unreadable)
         since = asyncio.get_running_loop().time() - watch.since
-        return self._event("state", job.job_id, str(watch.status), round(since, 3), job.error)
+        error = None if job.error is None else mask_secrets(job.error)
+        return self._event("state", job.job_id, str(watch.status), round(since, 3), error)
+
+    async def _until_checkpointed(self) -> dict[str, Any]:
+        """Wait until the job runs, and then look for its checkpoints while it does."""
+        clock = asyncio.get_running_loop().time
+        answered = clock()
+        while True:
+            event = await self._until_in_state(WaitFor.RUNNING)
+            if event["status"] != JobStatus.RUNNING:
+                return event
+            self.status = event["status"]
+            try:
+                if await ask(self.dinky_conn_id, self._read_config, self._first_checkpoint):
+                    return {**event, "checkpointed": True}
+                answered = clock()
+            except DinkyConnectionError as error:
+                if clock() - answered >= self.max_outage:
+                    why = f"no answer for {clock() - answered:.0f} s: {error}"
+                    return self._event("unreadable", error=why)
+            except DinkyError as error:
+                return self._event("unreadable", error=str(error))
+            await asyncio.sleep(self.poll_interval)
+
+    def _first_checkpoint(self, config: DinkyConfig) -> Generator[ApiCall[Any], Any, bool]:
+        assert self.job_instance_id is not None
+        job = FollowedJob(self.dinky_task_id, self.job_instance_id, self.job_id, self.job_manager_address)
+        return first_checkpoint_steps(config, job)
 
     def _say(self, line: str) -> None:
         # Airflow makes the logger when it is first asked for, which most of thousands never do.

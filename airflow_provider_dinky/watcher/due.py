@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+from typing import Generic
 
 from airflow_provider_dinky.watcher.breaker import Breaker
-from airflow_provider_dinky.watcher.schedule import Schedule
-from airflow_provider_dinky.watcher.subscription import Subscription
+from airflow_provider_dinky.watcher.schedule import S, Schedule
 
 
-class DueJobs:
+class DueJobs(Generic[S]):
     """A schedule with workers that wait for it.
 
     :param schedule: when which job is due.
     :param breaker: says when nobody may ask.
     """
 
-    def __init__(self, schedule: Schedule[Subscription], breaker: Breaker) -> None:
+    def __init__(self, schedule: Schedule[S], breaker: Breaker) -> None:
         self._schedule = schedule
         self._breaker = breaker
         self._loop = asyncio.get_running_loop()
@@ -26,7 +26,7 @@ class DueJobs:
         self._alarm: asyncio.Future[None] | None = None
         self._alarm_at = math.inf
 
-    async def take(self, limit: int) -> list[Subscription]:
+    async def take(self, limit: int) -> list[S]:
         """Wait until at least one look is due, and return at most ``limit`` jobs."""
         # Only one worker waits for the clock, or each look would wake all of them.
         async with self._first_in_line:
@@ -37,17 +37,17 @@ class DueJobs:
                 next_look = self._schedule.next_look()
                 await self._wait_until(math.inf if next_look is None else max(next_look, blocked))
 
-    def join(self, newcomer: Subscription) -> None:
+    def join(self, newcomer: S) -> None:
         """Look at a job for the first time, soon."""
         self._schedule.join(newcomer, self._loop.time())
         self._look_at_the_clock()
 
-    def look_again(self, job: Subscription) -> None:
+    def look_again(self, job: S) -> None:
         """Look once more at the job's next regular moment."""
         self._schedule.look_again(job, self._loop.time())
         self._look_at_the_clock()
 
-    def look_in(self, seconds: float, job: Subscription) -> None:
+    def look_in(self, seconds: float, job: S) -> None:
         """Look once more after so many seconds."""
         self._schedule.look_at(job, self._loop.time() + seconds)
         self._look_at_the_clock()

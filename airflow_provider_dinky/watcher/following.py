@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 from airflow_provider_dinky.watcher.breaker import backoff
 from airflow_provider_dinky.watcher.connection import ReadConfig
+from airflow_provider_dinky.watcher.registry import watcher_of
 from airflow_provider_dinky.watcher.subscription import Subscription, WatcherDied
-from airflow_provider_dinky.watcher.watcher import Watcher
-
-_watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Watcher]] = WeakKeyDictionary()
 
 
 async def follow(
@@ -27,7 +24,7 @@ async def follow(
     loop = asyncio.get_running_loop()
     deaths = 0
     while not subscription.has_ended:
-        watcher = _watcher(loop, conn_id, read_config)
+        watcher = watcher_of(conn_id, read_config)
         watcher.add(subscription)
         try:
             while not subscription.has_ended:
@@ -39,17 +36,3 @@ async def follow(
             await asyncio.sleep(backoff(deaths, max(subscription.poll_interval, 1.0)))
         finally:
             watcher.remove(subscription)
-
-
-def _watcher(loop: asyncio.AbstractEventLoop, conn_id: str, read_config: ReadConfig) -> Watcher:
-    watchers = _watchers.setdefault(loop, {})
-    watcher = watchers.get(conn_id)
-    if watcher is None or watcher.has_ended:
-        watcher = watchers[conn_id] = Watcher(conn_id, read_config, on_end=lambda: _forget(watchers, conn_id))
-    return watcher
-
-
-def _forget(watchers: dict[str, Watcher], conn_id: str) -> None:
-    watcher = watchers.get(conn_id)
-    if watcher is not None and watcher.has_ended:
-        del watchers[conn_id]

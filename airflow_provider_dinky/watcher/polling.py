@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks one Dinky for all the jobs that somebody waits for: in lists where it is signed in, else one by one."""
+"""Asks one Dinky for all the jobs and tasks that are watched: in lists where it is signed in, else one by one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from airflow_provider_dinky.client.models import JobInstance, JobState
 from airflow_provider_dinky.client.wire import SessionLost
 from airflow_provider_dinky.watcher.breaker import Breaker
 from airflow_provider_dinky.watcher.due import DueJobs
+from airflow_provider_dinky.watcher.newest import newest_runs
 from airflow_provider_dinky.watcher.schedule import Schedule
-from airflow_provider_dinky.watcher.subscription import Subscription
+from airflow_provider_dinky.watcher.task_subscription import TaskSubscription
 from airflow_provider_dinky.watcher.together import until_one_ends
+from airflow_provider_dinky.watcher.watched import Watched
 
 ABREAST = 16
 """Single requests under way at most; also the most connections that a client needs."""
@@ -28,6 +30,8 @@ AHEAD = 0.5
 """Share of its interval by which a job may be listed early, with others that are due."""
 MOMENTS = 20
 """Moments of an interval at which jobs are asked for one by one: a few together cost less than each alone."""
+HANDFUL = 10
+"""Tasks whose newest runs are asked for one by one; those of more are listed, all at once."""
 AT_A_STRETCH = 50
 """Jobs of a list that are dealt with before everybody else on the event loop has a turn."""
 BREATH = 0.01
@@ -48,32 +52,40 @@ class Poller:
     """Polls over one client until it is cancelled.
 
     :param client: without retries of its own.
-    :param subscriptions: who waits, as it is at any time; newcomers are also told to :meth:`join`.
+    :param subscriptions: what is watched, as it is at any time; newcomers are also told to :meth:`join`.
+    :param tasks: which of them are tasks.
     :param doubt: called when Dinky has not answered repeatedly.
     """
 
     def __init__(
         self,
         client: AsyncDinkyClient,
-        subscriptions: Collection[Subscription],
+        subscriptions: Collection[Watched],
+        tasks: Collection[TaskSubscription],
         doubt: Callable[[], None],
     ) -> None:
         self._client = client
         self._signed_in = client.config.has_credentials
         self._subscriptions = subscriptions
+        self._tasks = tasks
         self._doubt = doubt
         self._loop = asyncio.get_running_loop()
         self._breaker = Breaker()
-        self._listed = DueJobs(Schedule(ahead=AHEAD), self._breaker)
-        self._single = DueJobs(Schedule(moments=MOMENTS), self._breaker)
+        self._listed: DueJobs[Watched] = DueJobs(Schedule(ahead=AHEAD), self._breaker)
+        self._listed_tasks: DueJobs[Watched] = DueJobs(Schedule(ahead=AHEAD), self._breaker)
+        self._single: DueJobs[Watched] = DueJobs(Schedule(moments=MOMENTS), self._breaker)
         self._lists_from = -math.inf if self._signed_in else math.inf
         self._sign_outs = 0
-        self._to_refresh: asyncio.Queue[Subscription] = asyncio.Queue()
-        self._will_refresh: set[Subscription] = set()
+        self._to_refresh: asyncio.Queue[tuple[Watched, int]] = asyncio.Queue()
+        self._will_refresh: set[Watched] = set()
         for subscription in subscriptions:
             self.join(subscription)
 
-    def join(self, newcomer: Subscription) -> None:
+    def is_held_back(self) -> bool:
+        """Whether Dinky counts as gone, and somebody is there who finds out when it comes back."""
+        return self._breaker.is_open and bool(self._subscriptions)
+
+    def join(self, newcomer: Watched) -> None:
         """Look at a job for the first time, soon."""
         self._breaker.block_no_longer_than(self._loop.time() + newcomer.poll_interval)
         self._home(newcomer).join(newcomer)
@@ -82,7 +94,7 @@ class Poller:
         """Poll for ever."""
         workers = [self._ask_singly() for _ in range(ABREAST)]
         if self._signed_in:
-            workers += [self._ask_in_lists(), self._refresh()]
+            workers += [self._ask_in_lists(), self._ask_for_tasks(), self._refresh()]
         await until_one_ends(*workers)
         raise AssertionError("unreachable")
 
@@ -96,18 +108,18 @@ class Poller:
             await self._ask_for_all(batch)
             await asyncio.sleep(max(next_list - self._loop.time(), 0.0))
 
-    def _list_gap(self, batch: list[Subscription]) -> float:
+    def _list_gap(self, batch: list[Watched]) -> float:
         """Seconds from one list to the next: time enough for newcomers to gather, and for all pages in an interval."""
         pages = math.ceil(len(self._subscriptions) / calls.PAGE_SIZE)
         return min(LIST_GAP, min(job.poll_interval for job in batch) / (pages + 1))
 
-    async def _ask_for_all(self, batch: list[Subscription]) -> None:
+    async def _ask_for_all(self, batch: list[Watched]) -> None:
         ids = {job.job_instance_id for job in batch if job.job_instance_id is not None}
         probe = self._breaker.asks()
         try:
             jobs = await self._client.send(calls.list_job_instances(ids))
         except DinkyError as error:
-            self._list_failed(batch, error, probe)
+            self._list_failed(self._listed, batch, error, probe)
             return
         self._answered()
         self._sign_outs = 0
@@ -120,6 +132,38 @@ class Poller:
             if n % AT_A_STRETCH == 0:
                 await asyncio.sleep(BREATH)
 
+    async def _ask_for_tasks(self) -> None:
+        while True:
+            batch = await self._listed_tasks.take(max(len(self._tasks), 1))
+            if not self._lists_tasks():
+                self._ask_singly_for(batch)
+                continue
+            next_list = self._loop.time() + self._list_gap(batch)
+            await self._ask_for_newest(batch)
+            await asyncio.sleep(max(next_list - self._loop.time(), 0.0))
+
+    async def _ask_for_newest(self, batch: list[Watched]) -> None:
+        wanted = {task.dinky_task_id for task in batch if task.dinky_task_id is not None}
+        probe = self._breaker.asks()
+        try:
+            runs = await newest_runs(self._client, wanted)
+        except DinkyError as error:
+            self._list_failed(self._listed_tasks, batch, error, probe)
+            return
+        self._answered()
+        self._sign_outs = 0
+        for n, task in enumerate(batch, 1):
+            run = runs.get(task.dinky_task_id or 0)
+            if run is None:
+                self._ask_singly_for([task])
+            else:
+                self._saw(task, run)
+            if n % AT_A_STRETCH == 0:
+                await asyncio.sleep(BREATH)
+
+    def _lists_tasks(self) -> bool:
+        return len(self._tasks) > HANDFUL and self._loop.time() >= self._lists_from
+
     async def _ask_singly(self) -> None:
         while True:
             (subscription,) = await self._single.take(1)
@@ -129,13 +173,15 @@ class Poller:
             except DinkyNotFoundError as error:
                 self._answered()
                 subscription.give_up(str(error))
+                if subscription.is_wanted:
+                    self._home(subscription).look_again(subscription)
             except DinkyError as error:
                 self._failed(self._single, [subscription], error, probe)
             else:
                 self._answered()
                 self._saw(subscription, job)
 
-    async def _look(self, subscription: Subscription) -> JobInstance | None:
+    async def _look(self, subscription: Watched) -> JobInstance | None:
         if subscription.job_instance_id is not None:
             return await self._client.send(calls.get_job_instance(subscription.job_instance_id))
         assert subscription.dinky_task_id is not None
@@ -144,44 +190,48 @@ class Poller:
 
     async def _refresh(self) -> None:
         while True:
-            subscription = await self._to_refresh.get()
+            subscription, run = await self._to_refresh.get()
             self._will_refresh.discard(subscription)
-            if not subscription.is_wanted or subscription.job_instance_id is None or self._breaker.is_open:
+            if not subscription.is_wanted or self._breaker.is_open:
                 continue
             try:
-                call = calls.refresh_job_info_detail(subscription.job_instance_id)
-                subscription.observe((await self._client.send(call)).instance, self._loop.time())
+                call = calls.refresh_job_info_detail(run)
+                subscription.refreshed((await self._client.send(call)).instance, self._loop.time())
             except DinkyError as error:
                 log.debug("No forced refresh: %s", error)
             await asyncio.sleep(REFRESH_GAP)
 
-    def _home(self, subscription: Subscription) -> DueJobs:
-        in_list = subscription.job_instance_id is not None and self._loop.time() >= self._lists_from
-        return self._listed if in_list else self._single
+    def _home(self, subscription: Watched) -> DueJobs[Watched]:
+        if subscription.job_instance_id is not None:
+            return self._listed if self._loop.time() >= self._lists_from else self._single
+        in_list = isinstance(subscription, TaskSubscription) and self._lists_tasks()
+        return self._listed_tasks if in_list else self._single
 
-    def _ask_singly_for(self, batch: Collection[Subscription]) -> None:
+    def _ask_singly_for(self, batch: Collection[Watched]) -> None:
         for subscription in batch:
             self._single.look_in(0, subscription)
 
-    def _saw(self, subscription: Subscription, job: JobState | None) -> None:
+    def _saw(self, subscription: Watched, job: JobState | None) -> None:
         now = self._loop.time()
-        wants_refresh = subscription.observe(job, now)
+        wants_refresh = subscription.observe(job, now, will_be_refreshed=subscription in self._will_refresh)
         if not subscription.is_wanted:
             return
-        if wants_refresh and self._signed_in and subscription not in self._will_refresh:
+        if wants_refresh and self._signed_in and job is not None and subscription not in self._will_refresh:
             self._will_refresh.add(subscription)
-            self._to_refresh.put_nowait(subscription)
+            self._to_refresh.put_nowait((subscription, job.id))
         self._home(subscription).look_again(subscription)
 
     def _answered(self) -> None:
         if self._breaker.answered():
             self._breaker_changed()
 
-    def _list_failed(self, batch: list[Subscription], error: DinkyError, probe: int) -> None:
+    def _list_failed(
+        self, due: DueJobs[Watched], batch: list[Watched], error: DinkyError, probe: int
+    ) -> None:
         self._sign_outs = self._sign_outs + 1 if isinstance(error, SessionLost) else 0
         is_trouble = isinstance(error, DinkyConnectionError) or 0 < self._sign_outs < SIGN_OUTS
         if is_trouble:
-            self._failed(self._listed, batch, error, probe)
+            self._failed(due, batch, error, probe)
             return
         log.warning(
             "Jobs are asked for one by one for %.0f s, as Dinky does not list them: %s", LIST_PAUSE, error
@@ -190,7 +240,7 @@ class Poller:
         self._answered()
         self._ask_singly_for(batch)
 
-    def _failed(self, due: DueJobs, batch: list[Subscription], error: DinkyError, probe: int) -> None:
+    def _failed(self, due: DueJobs[Watched], batch: list[Watched], error: DinkyError, probe: int) -> None:
         now, why = self._loop.time(), str(error)
         # All are held back now: for no longer than the most impatient one would wait.
         longest = min((job.poll_interval for job in self._subscriptions), default=0.0)
@@ -208,4 +258,5 @@ class Poller:
 
     def _breaker_changed(self) -> None:
         self._listed.breaker_changed()
+        self._listed_tasks.breaker_changed()
         self._single.breaker_changed()

@@ -6,13 +6,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from airflow_provider_dinky.client.models import JobState
+from airflow_provider_dinky.client.models import JobInstance, JobState
 from airflow_provider_dinky.job import ENDED, MAX_OUTAGE, Watch
-
-SILENCE_WORTH_A_WORD = 60.0
-"""Seconds without an answer after which the subscriber says so in its log."""
-HEARTBEAT = 300.0
-"""Seconds between two log lines while nothing changes."""
+from airflow_provider_dinky.log_lines import (
+    ANSWERS_AGAIN,
+    HEARTBEAT,
+    SILENCE_WORTH_A_WORD,
+    not_there_line,
+    silence_line,
+    state_line,
+    unchanged_line,
+)
 
 
 class WatcherDied(Exception):
@@ -96,29 +100,34 @@ class Subscription:
         of = f" of Dinky task {self.dinky_task_id}" if self.dinky_task_id is not None else ""
         return f"job instance {self.job_instance_id}{of}"
 
-    def observe(self, instance: JobState | None, now: float) -> bool:
+    def observe(self, instance: JobState | None, now: float, *, will_be_refreshed: bool = False) -> bool:
         """Take in an answer of Dinky's.
 
         :param instance: the run, or None if there is none yet.
+        :param will_be_refreshed: Dinky is about to be made to look anew, so a lost job is not given up before that.
         :return: whether Dinky should be made to look at the job anew.
         """
         self.answered = now
         refresh = False
         if self._told_of_silence:
             self._told_of_silence = False
-            self._add("Dinky answers again", now)
+            self._add(ANSWERS_AGAIN, now)
         if instance is not None:
             # Not the instance itself: thousands of them would be kept.
             self.job_instance_id, self.job_id = instance.id, instance.job_id
-            verdict = self.watch.observe(instance.status, now)
+            verdict = self.watch.observe(instance.status, now, will_be_refreshed=will_be_refreshed)
             self.error = instance.error or (None if verdict.changed else self.error)
             refresh = verdict.refresh
             if verdict.changed and not self.has_ended:
-                self._add(f"State of {self.name}: {instance.status}", now)
+                self._add(state_line(self.name, instance.status), now)
         if now - self._said >= HEARTBEAT and not self.has_ended:
             self._add(self._unchanged(now), now)
         self._wake()
         return refresh
+
+    def refreshed(self, instance: JobInstance, now: float) -> None:
+        """Take in what Dinky says after it was made to look anew."""
+        self.observe(instance, now)
 
     def hear_nothing(self, why: str, now: float) -> None:
         """Dinky did not answer: after a while a word in the log, after ``max_outage`` the end."""
@@ -127,7 +136,7 @@ class Subscription:
             self.give_up(f"no answer for {silent:.0f} s: {why}")
         elif silent >= SILENCE_WORTH_A_WORD and not self._told_of_silence:
             self._told_of_silence = True
-            self._add(f"No answer for {silent:.0f} s, trying on: {why}", now)
+            self._add(silence_line(silent, why), now)
             self._wake()
 
     def give_up(self, why: str) -> None:
@@ -173,5 +182,6 @@ class Subscription:
 
     def _unchanged(self, now: float) -> str:
         if self.watch.status is None:
-            return f"A job of Dinky task {self.dinky_task_id} newer than {self.newer_than} is not there yet"
-        return f"State of {self.name}: {self.watch.status}, for {now - self.watch.since:.0f} s now"
+            newer = f"a job of Dinky task {self.dinky_task_id} newer than instance {self.newer_than}"
+            return not_there_line(newer)
+        return unchanged_line(self.name, self.watch.status, now - self.watch.since)

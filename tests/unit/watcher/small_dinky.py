@@ -44,10 +44,12 @@ class SmallDinky:
     def __init__(self, takes: float = 0.0) -> None:
         self.takes = takes
         self.status: dict[int, str] = defaultdict(lambda: "RUNNING")
+        self.newest: dict[int, int | None] = {}
+        """The newest run of a task, where it is not the one with the task's own number; it lists no other tasks."""
         self.unknown: set[int] = set()
-        """Jobs it has never heard of."""
+        """Jobs and tasks it has never heard of."""
         self.unlisted: set[int] = set()
-        """Jobs it leaves out of lists."""
+        """Jobs and tasks it leaves out of lists."""
         self.instead: dict[str, Answer] = {}
         """Other answers, by path; the path "" stands for all."""
         self.asked: list[Asked] = []
@@ -105,11 +107,11 @@ class SmallDinky:
         try:
             await asyncio.sleep(self.takes)
             instead = self.instead.get(request.path) or self.instead.get("")
-            return instead(request) if instead else self._answer(request, ids)
+            return instead(request) if instead else await self._answer(request, ids)
         finally:
             self.at_once -= 1
 
-    def _answer(self, request: web.BaseRequest, ids: tuple[int, ...]) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, ids: tuple[int, ...]) -> web.StreamResponse:
         if request.path == SIGN_IN:
             self.token = f"token-{next(self._tokens)}"
             answer = envelope({})
@@ -117,6 +119,8 @@ class SmallDinky:
             return answer
         if request.path.startswith("/api/") and request.cookies.get("token") != self.token:
             return envelope(None, code=7, status=401)
+        if request.path == LIST and not (body := await request.json())["isHistory"]:
+            return self._newest_runs(body)
         if request.path == LIST:
             rows = [self._row(job) for job in ids if job not in self.unknown | self.unlisted]
             return web.json_response({"total": len(rows), "success": True, "data": rows})
@@ -125,13 +129,26 @@ class SmallDinky:
         if request.path == SINGLE:
             return self._single(ids[0])
         if request.path == NEWEST:
-            return envelope(self._row(int(request.query["id"])))
+            return self._newest_run(int(request.query["id"]))
         return envelope(None)
 
     def _single(self, job: int) -> web.Response:
         if job in self.unknown:
             return envelope(None, code=1, msg="Job Instance Not Exist")
         return envelope(self._row(job))
+
+    def _newest_run(self, task: int) -> web.Response:
+        if task in self.unknown:
+            return envelope(None, code=1, msg="Task Not Exist")
+        run = self.newest.get(task, task)
+        return envelope(None if run is None else {**self._row(run), "taskId": task})
+
+    def _newest_runs(self, body: dict[str, Any]) -> web.Response:
+        listed = {run: task for task, run in self.newest.items() if run and task not in self.unlisted}
+        rows = [{**self._row(run), "taskId": task} for run, task in sorted(listed.items(), reverse=True)]
+        begin = (body["current"] - 1) * body["pageSize"]
+        page = rows[begin : begin + body["pageSize"]]
+        return web.json_response({"total": len(rows), "success": True, "data": page})
 
     def _row(self, job: int) -> dict[str, Any]:
         return {"id": job, "jid": f"{job:032x}", "status": self.status[job]}
@@ -149,5 +166,5 @@ def bad_gateway(request: web.BaseRequest) -> web.StreamResponse:
 
 async def _ids(request: web.BaseRequest) -> tuple[int, ...]:
     if request.path == LIST:
-        return tuple((await request.json())["filter"]["id"])
+        return tuple((await request.json())["filter"].get("id", ()))
     return (int(request.query["id"]),) if request.path in (SINGLE, REFRESH) else ()

@@ -11,7 +11,7 @@ from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.job import WaitFor, Watch
 from airflow_provider_dinky.watcher import Subscription, follow
 from airflow_provider_dinky.watcher.connection import ReadConfig
-from airflow_provider_dinky.watcher.following import _watchers
+from airflow_provider_dinky.watcher.registry import _watchers
 from airflow_provider_dinky.watcher.watcher import Watcher
 
 

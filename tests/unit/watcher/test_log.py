@@ -74,7 +74,7 @@ async def test_a_sign_of_life_before_there_is_a_run(
     subscriber = subscribe(dinky.anonymous, None, dinky_task_id=3, newer_than=9)
     await until(lambda: subscriber.lines)
 
-    assert subscriber.lines == ["A job of Dinky task 3 newer than 9 is not there yet"]
+    assert subscriber.lines == ["A job of Dinky task 3 newer than instance 9 is not there yet"]
 
 
 async def test_silence_and_its_end(

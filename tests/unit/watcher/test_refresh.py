@@ -110,3 +110,33 @@ async def test_still_lost_after_too_long_is_the_end(dinky: SmallDinky, subscribe
 
     assert (ended.unreadable, subscriber.status) == (None, "UNKNOWN")
     assert dinky.looks()[1] >= 4
+
+
+async def test_none_of_many_lost_jobs_has_failed_before_its_refresh(
+    dinky: SmallDinky, subscribe: Subscribe, short: Callable[..., None]
+) -> None:
+    short("polling", REFRESH_GAP=0.05)
+
+    def found(request: web.BaseRequest) -> web.StreamResponse:
+        job = int(request.query["id"])
+        dinky.status[job] = "RUNNING"
+        return envelope({"instance": {"id": job, "jid": "ab", "status": "RUNNING"}})
+
+    dinky.instead[REFRESH] = found
+    dinky.status.update(dict.fromkeys(range(1, 21), "UNKNOWN"))
+    subscribers = [subscribe(dinky.signed_in, job, unknown_timeout=0.2) for job in range(1, 21)]
+    await until(lambda: all(subscriber.status == "RUNNING" for subscriber in subscribers))
+
+    assert not any(subscriber.subscription.has_ended for subscriber in subscribers)
+
+
+async def test_a_job_that_is_lost_after_its_refresh_too_has_failed(
+    dinky: SmallDinky, subscribe: Subscribe
+) -> None:
+    dinky.status[1] = "UNKNOWN"
+    dinky.instead[REFRESH] = lambda request: envelope(
+        {"instance": {"id": 1, "jid": "ab", "status": "UNKNOWN"}}
+    )
+    subscriber = subscribe(dinky.signed_in, 1, unknown_timeout=0.2)
+    ended = await subscriber.ended(within=5)
+    assert (subscriber.status, ended.unreadable) == ("UNKNOWN", None)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an event tells of a change: facts that can be had in a few seconds, secrets masked; what cannot is left out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dinky.changes import Change, EventKind
+from airflow_provider_dinky.client import calls
+from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.flink import job_exceptions
+from airflow_provider_dinky.client.java import root_cause
+from airflow_provider_dinky.client.models import failure_trace
+from airflow_provider_dinky.exceptions import DinkyTaskError
+from airflow_provider_dinky.followed import dinky_url, flink_url
+from airflow_provider_dinky.resume_points import known_state_steps
+
+if TYPE_CHECKING:
+    from airflow_provider_dinky.client.calls import ApiCall
+    from airflow_provider_dinky.client.config import DinkyConfig
+    from airflow_provider_dinky.client.models import JobInfoDetail, JobInstance
+
+PAYLOAD_VERSION = 1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Facts:
+    """What has been found out about a change so far.
+
+    :param run: the run it is about; None if the task never ran.
+    :param newest: the task's newest run, whose state a new job would be resumed from.
+    :param job_manager_address: ``host:port`` of the job manager; only needed without credentials.
+    """
+
+    conn_id: str
+    dinky_task_id: int
+    change: Change
+    run: JobInstance | None = None
+    newest: JobInstance | None = None
+    job_manager_address: str | None = None
+    reason: str | None = None
+    dinky_url: str | None = None
+    newest_savepoint: str | None = None
+    newest_checkpoint: str | None = None
+
+    def payload(self) -> dict[str, Any]:
+        """The event, JSON-able; ``event_id`` is the same if it is sent once more."""
+        change = self.change
+        job_id = self.run.job_id if self.run else None
+        return {
+            "v": PAYLOAD_VERSION,
+            "event": str(change.kind),
+            "event_id": f"{self.conn_id}/{self.dinky_task_id}/{change.name}",
+            "dinky_conn_id": self.conn_id,
+            "dinky_task_id": self.dinky_task_id,
+            "job_instance_id": change.job_instance_id,
+            "job_id": job_id,
+            "status": None if change.status is None else str(change.status),
+            "since": datetime.fromtimestamp(change.since, timezone.utc).isoformat(timespec="seconds"),
+            "reason": self.reason or _in_words(change),
+            "dinky_url": self.dinky_url,
+            "flink_url": flink_url(self.job_manager_address, job_id),
+            "newest_savepoint": self.newest_savepoint,
+            "newest_checkpoint": self.newest_checkpoint,
+        }
+
+    def know(self, config: DinkyConfig) -> None:
+        """Take in what needs no request."""
+        run, change = self.run, self.change
+        if change.job_instance_id is not None:
+            self.dinky_url = dinky_url(config.base_url, change.job_instance_id)
+        noted = f" ({config.redact(run.error)})" if run is not None and run.error else ""
+        self.reason = _in_words(change) + noted
+        if change.kind is EventKind.FAILED and not noted:
+            self.reason = (
+                "neither Dinky nor Flink tells the reason"
+                if config.has_credentials
+                else f"reason not available: sign in to Dinky in connection '{config.name}'"
+            )
+
+
+def fact_steps(config: DinkyConfig, facts: Facts) -> Generator[ApiCall[Any], Any, None]:
+    """The calls that find out what an event tells beyond the change itself, the most important first.
+
+    Best effort: what has been found stands in ``facts`` if the rest takes too long, and no error comes out.
+    """
+    facts.know(config)
+    run = facts.run
+    if run is not None and facts.change.kind is EventKind.FAILED:
+        trace, address = yield from failure_steps(config, run, facts.job_manager_address)
+        facts.job_manager_address = address
+        facts.reason = root_cause(config.redact(trace)) if trace else facts.reason
+    elif run is not None and config.has_credentials:
+        try:
+            detail: JobInfoDetail = yield calls.get_job_info_detail(run.id)
+            facts.job_manager_address = _address(detail) or facts.job_manager_address
+        except DinkyError as error:
+            log.debug("No details of job instance %s: %s", run.id, error)
+    try:
+        known = yield from known_state_steps(
+            config, facts.dinky_task_id, facts.newest, facts.job_manager_address
+        )
+        facts.newest_savepoint = known.savepoint.path if known.savepoint else None
+        facts.newest_checkpoint = known.checkpoint.path if known.checkpoint else None
+    except (DinkyError, DinkyTaskError) as error:
+        log.debug("The state of Dinky task %s is not known: %s", facts.dinky_task_id, error)
+
+
+def failure_steps(
+    config: DinkyConfig, run: JobInstance, job_manager_address: str | None = None
+) -> Generator[ApiCall[Any], Any, tuple[str | None, str | None]]:
+    """The calls that find out why a run failed: Flink's stack trace, not masked yet, and the job manager's address.
+
+    Dinky tells it to signed-in users only; Flink's REST API is asked if the connection allows that and the address is
+    known. No error comes out: what nobody tells is None.
+    """
+    address = job_manager_address
+    trace: str | None = None
+    try:
+        if config.has_credentials:
+            for ask in (calls.get_job_info_detail, calls.refresh_job_info_detail):
+                detail: JobInfoDetail = yield ask(run.id)
+                address = _address(detail) or address
+                trace = detail.failure_trace
+                if trace:
+                    return trace, address
+        if config.allow_flink_rest and run.job_id and address:
+            trace = failure_trace((yield job_exceptions(address, run.job_id)))
+    except DinkyError as error:
+        log.debug("Nobody tells why job instance %s failed: %s", run.id, error)
+    return trace, address
+
+
+def _address(detail: JobInfoDetail) -> str | None:
+    return detail.history.job_manager_address if detail.history else None
+
+
+def _in_words(change: Change) -> str:
+    if change.kind is EventKind.DOWN:
+        if change.job_instance_id is None:
+            return "the task has no job, and Dinky knows of none before"
+        return f"the task has no active job: its last one, job instance {change.job_instance_id}, is {change.status}"
+    return {
+        EventKind.FAILED: "the job failed",
+        EventKind.CANCELED: "it was cancelled, by somebody or by Flink",
+        EventKind.FINISHED: "it has finished, or was stopped with a savepoint",
+        EventKind.UNKNOWN: "Dinky lost sight of the job, which may still be running: check its Flink cluster",
+        EventKind.RUNNING: "the task's job runs again",
+    }[change.kind]
