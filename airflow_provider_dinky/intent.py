@@ -14,6 +14,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Protocol
 
+from airflow_provider_dinky.client.errors import AmbiguousSubmitError
+
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +40,7 @@ class Step(str, Enum):
     """The job runs again as before the restart."""
 
 
+_ANNOUNCING = frozenset({Step.SUBMIT, Step.ENDPOINT, Step.STOP, Step.BACK})
 RESTART_STEPS = frozenset({Step.ENDPOINT, Step.STOP, Step.STOPPED, Step.BACK, Step.RETURNED})
 
 
@@ -49,9 +52,12 @@ class Intent:
     :param sent_at: when, in seconds since 1970.
     :param patience: seconds that what was about to be sent may take in the server.
     :param baseline: id of the task's newest job instance before; 0 for none.
+    :param history_baseline: id of the task's newest submit in Dinky's history before; 0 for none; None if that was
+        not read: an anonymous caller cannot, and earlier versions did not.
     :param resume_from: savepoint the new job starts from.
     :param taken: savepoint the old job was stopped with.
     :param known_savepoint: the newest savepoint Dinky knew before.
+    :param known_savepoint_id: its id; None where that was not written down.
     :param job: the started job, as ``FollowedJob.to_dict`` gives it.
     """
 
@@ -63,7 +69,9 @@ class Intent:
     resume_from: str | None = None
     taken: str | None = None
     known_savepoint: str | None = None
+    known_savepoint_id: int | None = None
     job: Mapping[str, Any] = field(default_factory=dict)
+    history_baseline: int | None = None
 
     @property
     def settled_at(self) -> float:
@@ -71,7 +79,12 @@ class Intent:
         return self.sent_at + self.patience
 
     def then(self, step: Step, **changes: Any) -> Intent:
-        """The entry of the step after this one."""
+        """The entry of the step after this one.
+
+        What Dinky's history held before the step before is not taken over to one that sends something.
+        """
+        if step in _ANNOUNCING:
+            changes.setdefault("history_baseline", None)
         return replace(self, step=step, **changes)
 
     def to_json(self) -> dict[str, Any]:
@@ -80,15 +93,27 @@ class Intent:
 
     @classmethod
     def from_json(cls, stored: Any) -> Intent | None:
-        """Out of :meth:`to_json`; None for what is no entry, fields of another version are ignored."""
-        if not isinstance(stored, Mapping):
+        """Out of :meth:`to_json`; None for None, fields of another version are ignored.
+
+        :raises ValueError: it is no entry.
+        """
+        if stored is None:
             return None
+        if not isinstance(stored, Mapping):
+            raise ValueError(f"expected an object, got {type(stored).__name__}")
         known = {name: value for name, value in stored.items() if name in cls.__dataclass_fields__}
         try:
-            return cls(**{**known, "step": Step(known.get("step"))})
-        except (TypeError, ValueError):
-            log.warning("The task state store holds an entry that cannot be read: %s", stored)
-            return None
+            entry = cls(**{**known, "step": Step(known.get("step"))})
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        numbers = (entry.sent_at, entry.patience, entry.baseline)
+        if not (
+            all(isinstance(value, (int, float)) for value in numbers)
+            and isinstance(entry.job, Mapping)
+            and isinstance(entry.history_baseline, (int, type(None)))
+        ):
+            raise ValueError("a value of another kind than expected")
+        return entry
 
 
 class Store(Protocol):
@@ -119,9 +144,20 @@ class Journal:
         return self._store is not None
 
     def last(self) -> Intent | None:
-        """The last entry of this run, of this try or an earlier one."""
+        """The last entry of this run, of this try or an earlier one.
+
+        :raises AmbiguousSubmitError: there is one, and it cannot be read, so nobody can tell what is under way.
+        """
         if self._last is None and self._store is not None:
-            stored = Intent.from_json(self._store.get(self._key))
+            kept = self._store.get(self._key)
+            try:
+                stored = Intent.from_json(kept)
+            except ValueError as error:
+                raise AmbiguousSubmitError(
+                    f"the entry {self._key!r} in Airflow's task state store cannot be read ({error}), perhaps because "
+                    f"another version of this provider wrote it: {kept}. Nothing was done, since what an earlier try "
+                    "has sent may be under way. Look into Dinky what stands, then clear the task to start anew"
+                ) from error
             if stored is not None and stored.run_key == self._run_key:
                 self._last = stored
         return self._last

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pure rules, no I/O: what a job's status means for somebody who waits for it, and what a try does about the jobs
+r"""Pure rules, no I/O: what a job's status means for somebody who waits for it, and what a try does about the jobs
 that an earlier one may have started.
 
-================================================  =========  ==========
-status                                            running    finished
-================================================  =========  ==========
+================================================  =========  ============  ==========
+status                                            running    checkpointed  finished
+================================================  =========  ============  ==========
 INITIALIZING CREATED RECONCILING RECONNECTING
-RESTARTING SUSPENDED FAILING CANCELLING, unlisted  wait       wait
-RUNNING                                           done       wait
-FINISHED                                          done       done
-FAILED CANCELED                                   failed     failed
-UNKNOWN                                           lost       lost
-================================================  =========  ==========
+RESTARTING SUSPENDED FAILING CANCELLING, unlisted  wait       wait          wait
+RUNNING                                           done       wait *        wait
+FINISHED                                          done       done          done
+FAILED CANCELED                                   failed     failed        failed
+UNKNOWN                                           lost       lost          lost
+================================================  =========  ============  ==========
+
+\* until its first checkpoint is complete, which no status tells
 """
 
 from __future__ import annotations
@@ -33,10 +35,11 @@ leave RUNNING behind after a job has ended."""
 
 
 class WaitFor(str, Enum):
-    """What to wait for: Dinky has accepted the job, the job is up, or it is done."""
+    """What to wait for: Dinky has accepted the job, it is up, it has completed a checkpoint, or it is done."""
 
     SUBMITTED = "submitted"
     RUNNING = "running"
+    CHECKPOINTED = "checkpointed"
     FINISHED = "finished"
 
     def __str__(self) -> str:
@@ -98,6 +101,7 @@ class Watch:
     status: JobStatus | None = None
     since: float = 0.0
     verdict: Outcome = Outcome.WAIT
+    checkpointed: bool = False
     _refreshed: float = field(default=float("-inf"), repr=False)
 
     def resume_at(self, status: JobStatus, now: float) -> None:
@@ -105,18 +109,37 @@ class Watch:
         self.status, self.since = status, now
         self._refreshed = float("-inf") if _is_doubtful(status) else now
 
-    def observe(self, status: JobStatus, now: float) -> Verdict:
+    @property
+    def wants_checkpoint(self) -> bool:
+        """Whether all that is missing is the job's first checkpoint."""
+        return (
+            self.wait_for is WaitFor.CHECKPOINTED
+            and self.status == JobStatus.RUNNING
+            and not self.checkpointed
+        )
+
+    def saw_checkpoint(self) -> None:
+        """The job, which runs, has completed a checkpoint."""
+        self.checkpointed = True
+        self.verdict = Outcome.DONE
+
+    def observe(self, status: JobStatus, now: float, *, will_be_refreshed: bool = False) -> Verdict:
         """Take in a look at the job.
 
         :param status: what Dinky says.
         :param now: seconds on any clock that does not go back.
+        :param will_be_refreshed: Dinky is about to be made to look anew: a lost job has not failed before that, unless
+            that does not come about for as long as an outage may last.
         """
         changed = status != self.status
         if changed:
             self.resume_at(status, now)
         result = outcome(status, self.wait_for)
-        if result is Outcome.LOST and now - self.since >= self.unknown_timeout:
+        lost_for_good = self.unknown_timeout + (MAX_OUTAGE if will_be_refreshed else 0.0)
+        if result is Outcome.LOST and now - self.since >= lost_for_good:
             result = Outcome.FAILED
+        if self.checkpointed and status == JobStatus.RUNNING:
+            result = Outcome.DONE
         self.verdict = result
         return Verdict(result, changed, self._refresh_due(result, status, now))
 
@@ -166,8 +189,13 @@ class Fate(Enum):
 
 @dataclass(frozen=True)
 class PastSubmit:
-    """A submit with our mark in Dinky's history; ``job`` is None while Dinky has made no instance of it."""
+    """A submit with our mark in Dinky's history.
 
+    :param history_id: Dinky's id of it; later submits have greater ones.
+    :param job: None while Dinky has made no instance of it.
+    """
+
+    history_id: int
     fate: Fate
     job: Seen | None = None
 
@@ -208,6 +236,25 @@ class Fail:
 Decision = Follow | Adopt | Wait | Submit | Fail
 
 
+def submit_of(stored: Intent | None, history: Sequence[PastSubmit] | None) -> PastSubmit | None:
+    """The submit that was written down, in Dinky's history; None if only older ones of the same run are there.
+
+    All tries of a run send the same mark, so the newest row may be that of an earlier try.
+
+    :param stored: what was written down last; None takes the newest.
+    :param history: the submits with our mark, newest first.
+    """
+    if not history or stored is None:
+        return history[0] if history else None
+    newest = history[0]
+    if newest.job is not None and newest.job.job_instance_id <= stored.baseline:
+        return None
+    if stored.history_baseline is not None:
+        return newest if newest.history_id > stored.history_baseline else None
+    # Nobody wrote down what the history held before, so one that was refused may be that of an earlier try.
+    return None if newest.fate is Fate.FAILED else newest
+
+
 def resume(
     stored: Intent | None,
     history: Sequence[PastSubmit] | None,
@@ -219,6 +266,8 @@ def resume(
     patience: float = 300.0,
     is_retry: bool = False,
     same_try: bool = False,
+    is_complete: bool = True,
+    guess: bool = True,
 ) -> Decision:
     """What a try does about a job that it, or an earlier try of the same run, may have started. Total.
 
@@ -229,8 +278,10 @@ def resume(
     :param known: the job of ``stored``, as it is now.
     :param began: when this try began to look, in seconds since 1970.
     :param patience: seconds a submit may take.
-    :param is_retry: an earlier try of the same run may have sent a submit.
+    :param is_retry: an earlier try of the same run may have sent a submit, of which nothing could be kept.
     :param same_try: the submit is this try's own, so a job that failed is its result and not to be started anew.
+    :param is_complete: the history was read as far back as a submit of this run can be.
+    :param guess: whether a retry that knows nothing may take the job that runs for its own.
     """
 
     def anew(job: Seen) -> bool:
@@ -241,26 +292,39 @@ def resume(
     if stored is not None and stored.step is Step.REFUSED:
         return Submit()
     settled_at = stored.settled_at if stored is not None else began + patience
-    if history:
-        submit = history[0]
-        if submit.fate is Fate.FAILED:
-            return Submit()
+    submit = submit_of(stored, history)
+    if submit is not None and not _is_over(submit, same_try):
         if submit.fate is Fate.ACCEPTED and submit.job is not None:
-            return Submit() if anew(submit.job) else Follow(submit.job.job_instance_id)
+            return Follow(submit.job.job_instance_id)
         if now < settled_at:
             return Wait(settled_at)
         return Fail("Dinky's history still says that the submit is on its way")
+    if submit is not None and stored is not None:
+        return Submit()
     if history is None and newest is not None:
         ours = (
-            newest.job_instance_id > stored.baseline if stored is not None else _looks_ours(newest, is_retry)
+            newest.job_instance_id > stored.baseline
+            if stored is not None
+            else guess and _looks_ours(newest, is_retry)
         )
         if ours:
             return Submit() if anew(newest) else Adopt(newest.job_instance_id)
-    if stored is not None:
-        return Wait(settled_at) if now < settled_at else Submit()
-    if is_retry and history is not None and now < began + GRACE:
+    if stored is not None and now < settled_at:
+        return Wait(settled_at)
+    # Without a note nobody knows how far back to look: what is not among the newest was hardly sent a retry ago.
+    if submit is None and not is_complete and stored is not None:
+        return Fail("Dinky's history of the task is too long to be searched for a submit of an earlier try")
+    if stored is None and is_retry and history is not None and now < began + GRACE:
+        # What the history shows may be an older try's; the row of the one just before may not be there yet.
         return Wait(began + GRACE)
     return Submit()
+
+
+def _is_over(submit: PastSubmit, same_try: bool) -> bool:
+    """Whether nothing can come of a submit any more: it was refused, or its job failed in an earlier try."""
+    if submit.fate is Fate.ACCEPTED and submit.job is not None:
+        return submit.job.has_failed and not same_try
+    return submit.fate is Fate.FAILED
 
 
 def _looks_ours(newest: Seen, is_retry: bool) -> bool:

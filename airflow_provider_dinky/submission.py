@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import (
     AmbiguousSubmitError,
-    DinkyConnectionError,
     DinkyError,
     DinkyRefusedError,
 )
@@ -35,6 +34,7 @@ from airflow_provider_dinky.job import (
     Seen,
     Submit,
     resume,
+    submit_of,
 )
 from airflow_provider_dinky.pace import Pace
 
@@ -46,6 +46,11 @@ log = logging.getLogger(__name__)
 OnAmbiguous = Literal["adopt", "fail"]
 _FATES = {0: Fate.IN_FLIGHT, 1: Fate.IN_FLIGHT, 2: Fate.ACCEPTED, 3: Fate.FAILED, 4: Fate.FAILED}
 """Dinky's states of a submit in its history: starting, running; accepted; failed, cancelled."""
+ROWS = 50
+"""Submits, or job instances, that one look at Dinky's lists shows: the first look nearly always shows ours."""
+MOST_PAGES = 40
+"""Looks at ever older ones. What was written down and is not among the newest 2,000 submits of the same Dinky task is
+left to a person; where nothing was written down, 2,000 submits between two tries of a run are not reckoned with."""
 
 
 @dataclass
@@ -55,6 +60,9 @@ class Starter:
     :param run_key: the mark that proves a submit to be ours.
     :param is_retry: an earlier try of the same run may have sent a submit.
     :param on_ambiguous: ``adopt`` takes a job that is most likely ours, with a warning; ``fail`` leaves it to a person.
+
+    :ivar guessed: what :meth:`find` has found last may as well be somebody else's: it runs, and that is all that is
+        known. It must not be stopped with the task.
     """
 
     client: DinkyClient
@@ -64,14 +72,18 @@ class Starter:
     is_retry: bool = False
     on_ambiguous: OnAmbiguous = "adopt"
     pace: Pace = field(default_factory=Pace)
+    guessed: bool = field(default=False, init=False)
+    _newest_row: int | None = field(default=None, init=False, repr=False)
 
-    def find(self) -> SubmitResult | None:
+    def find(self, *, guess: bool = True) -> SubmitResult | None:
         """The job that this run has started before; None if it is to be started (again).
 
         Waits while a submit of ours may be under way.
 
+        :param guess: whether a retry that knows nothing may take the job that runs for its own.
         :raises AmbiguousSubmitError: nobody can tell.
         """
+        self.guessed = False
         stored, began = self.journal.last(), self.pace.now()
         if stored is not None and stored.step is Step.STARTED and not stored.job:
             log.info(
@@ -81,12 +93,13 @@ class Starter:
             return SubmitResult(success=True)
         waiting = False
         for pause in self.pace.pauses():
-            decision, entry = self._decide(stored, began)
+            decision, entry = self._decide(stored, began, guess=guess)
             if isinstance(decision, Submit):
                 if stored is not None and stored.step is Step.SUBMIT and entry is None:
                     self._refuse_plain_sql(stored)
                 return None
             if isinstance(decision, (Follow, Adopt)):
+                self.guessed = isinstance(decision, Adopt) and stored is None
                 return self._found(decision, entry, stored)
             if isinstance(decision, Fail):
                 raise self._nobody_can_tell(decision.why, stored)
@@ -119,6 +132,7 @@ class Starter:
         call = calls.submit_task(self.dinky_task_id, savepoint_path, marked)
         announced = (intent or Intent(self.run_key, Step.SUBMIT, 0, 0)).then(
             Step.SUBMIT,
+            history_baseline=self._history_baseline(),
             sent_at=self.pace.now(),
             patience=client.longest(call),
             baseline=baseline,
@@ -142,11 +156,14 @@ class Starter:
         for pause in self.pace.pauses():
             try:
                 decision, entry = self._decide(announced, announced.sent_at, same_try=True)
-            except DinkyConnectionError as unreachable:
-                log.debug("Dinky cannot be asked yet: %s", unreachable)
-            else:
                 if isinstance(decision, (Follow, Adopt)):
                     return self._found(decision, entry, announced)
+            except AmbiguousSubmitError:
+                raise
+            except DinkyError as unreadable:
+                # Whatever keeps Dinky from being asked says nothing about the submit.
+                log.debug("Dinky cannot be asked yet: %s", unreadable)
+            else:
                 if isinstance(decision, Submit) and entry is not None:
                     raise self._failed_after_all(announced, entry)
             if self.pace.now() >= deadline:
@@ -154,12 +171,22 @@ class Starter:
             self.pace.sleep(pause)
         raise self._lost(announced, error) from error
 
+    def _history_baseline(self) -> int | None:
+        """Id of the task's newest submit, as far as we have looked; None if Dinky does not show its history."""
+        if not self.client.config.has_credentials:
+            return None
+        seen, self._newest_row = self._newest_row, None
+        if seen is None:
+            newest = self.client.send(calls.list_history(self.dinky_task_id, limit=1))
+            seen = newest[0].id if newest else 0
+        return seen
+
     def _decide(
-        self, stored: Intent | None, began: float, *, same_try: bool = False
+        self, stored: Intent | None, began: float, *, same_try: bool = False, guess: bool = True
     ) -> tuple[Decision, HistoryEntry | None]:
         known = self._seen(stored.job.get("job_instance_id")) if stored is not None else None
         newest = self.client.send(calls.get_latest_job_instance(self.dinky_task_id))
-        entry, past = self._past_submits(newest)
+        entry, past, is_complete = self._past_submits(stored, newest)
         decision = resume(
             stored,
             past,
@@ -170,28 +197,53 @@ class Starter:
             patience=self.client.config.submit_timeout,
             is_retry=self.is_retry and not self.journal.is_kept,
             same_try=same_try,
+            is_complete=is_complete,
+            guess=guess,
         )
-        return decision, entry
+        return decision, entry if submit_of(stored, past) is not None else None
 
     def _past_submits(
-        self, newest: JobInstance | None
-    ) -> tuple[HistoryEntry | None, list[PastSubmit] | None]:
+        self, stored: Intent | None, newest: JobInstance | None
+    ) -> tuple[HistoryEntry | None, list[PastSubmit] | None, bool]:
+        """Our newest row in Dinky's history, what is known of it, and whether one of ours could not be missed."""
         if not self.client.config.has_credentials:
-            return None, None
-        history = self.client.send(calls.list_history(self.dinky_task_id, limit=50))
-        entry = next((entry for entry in history if entry.run_key == self.run_key), None)
+            return None, None, True
+        entry, is_complete = self._our_row(stored)
         if entry is None:
-            return None, []
+            return None, [], is_complete
         # A state that is not listed is taken for one on its way: waiting is the error that does no harm.
         fate = _FATES.get(entry.status if entry.status is not None else 0, Fate.IN_FLIGHT)
         job = self._instance_of(entry, newest) if fate is Fate.ACCEPTED else None
-        return entry, [PastSubmit(fate, _as_seen(job))]
+        return entry, [PastSubmit(entry.id, fate, _as_seen(job))], True
+
+    def _our_row(self, stored: Intent | None) -> tuple[HistoryEntry | None, bool]:
+        older = (stored.history_baseline if stored is not None else None) or 0
+        for page in range(1, MOST_PAGES + 1):
+            rows = self.client.send(calls.list_history(self.dinky_task_id, ROWS, page=page))
+            if page == 1:
+                self._newest_row = rows[0].id if rows else 0
+            ours = next((row for row in rows if row.run_key == self.run_key), None)
+            if ours is not None or len(rows) < ROWS or rows[-1].id <= older:
+                return ours, True
+            if stored is None and not self.is_retry:
+                break  # nobody has sent anything before
+        return None, False
 
     def _instance_of(self, entry: HistoryEntry, newest: JobInstance | None) -> JobInstance | None:
-        if newest is not None and (newest.history_id == entry.id or _same_job(newest, entry)):
+        if newest is not None and _is_of(newest, entry):
             return newest
-        earlier = self.client.send(calls.list_job_instances_of_task(self.dinky_task_id))
-        return next((instance for instance in earlier if _same_job(instance, entry)), None)
+        for page in range(1, MOST_PAGES + 1):
+            rows = self.client.send(calls.list_job_instances_of_task(self.dinky_task_id, ROWS, page=page))
+            for instance in rows:
+                # The list does not tell which submit a job is of, and in Flink's application mode the jobs of a
+                # cluster share one id.
+                if entry.job_id and instance.job_id == entry.job_id:
+                    whole = self.client.send(calls.get_job_instance(instance.id))
+                    if _is_of(whole, entry):
+                        return whole
+            if len(rows) < ROWS:
+                break
+        return None
 
     def _seen(self, job_instance_id: int | None) -> Seen | None:
         if not job_instance_id:
@@ -284,7 +336,10 @@ def _as_seen(instance: JobInstance | None) -> Seen | None:
     return None if instance is None else Seen(instance.id, instance.status)
 
 
-def _same_job(instance: JobInstance, entry: HistoryEntry) -> bool:
+def _is_of(instance: JobInstance, entry: HistoryEntry) -> bool:
+    """Whether a job instance came of a submit: by the submit's id, else by the id of the Flink job."""
+    if instance.history_id is not None:
+        return instance.history_id == entry.id
     return bool(entry.job_id) and instance.job_id == entry.job_id
 
 

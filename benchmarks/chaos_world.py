@@ -132,6 +132,11 @@ class FaultyClient(DinkyClient):
             sandbox.fault("reset", path, when=when)
         elif kind == "502":
             sandbox.fault("status", path, status=502, when=when)
+        elif kind == "html":
+            sandbox.fault("body", path, body="<html>Sign in to the proxy", when="after")
+        elif kind == "code":
+            failure = '{"data": null, "code": 5, "msg": "java.sql.SQLTransientException", "success": false}'
+            sandbox.fault("body", path, body=failure, content_type="application/json")
         elif kind == "late":
             sandbox.fault("latency", path, seconds=request.read_timeout * 1.1)
 

@@ -29,14 +29,23 @@ class NeverTwice(RuleBasedStateMachine):
         super().__init__()
         self.world: World | None = None
 
-    @initialize(protected=PROTECTED, seed=st.integers(0, 5))
-    def begin(self, protected: tuple[bool, bool], seed: int) -> None:
+    @initialize(protected=PROTECTED, seed=st.integers(0, 5), failed_before=st.booleans())
+    def begin(self, protected: tuple[bool, bool], seed: int, failed_before: bool) -> None:
         signed_in, has_store = protected
         self.world = World(signed_in=signed_in, has_store=has_store, seed=seed)
         self.signed_in, self.has_store = signed_in, has_store
         self.run = self.new_run()
         self.before = {job.jid for job in self.world.jobs}
         self.meddled = False
+        if failed_before:
+            self.an_earlier_try_failed()
+
+    def an_earlier_try_failed(self) -> None:
+        """What the history shows of the earlier try must not be taken for the submit of the next."""
+        assert self.world.attempt(self.run) == "done"
+        self.the_job_fails()
+        self.meddled = False
+        self.world.wait(15)
 
     def new_run(self) -> Run:
         return Run("submit", STREAM, {})
@@ -141,6 +150,9 @@ class NeverDown(NeverTwice):
         assert self.world.attempt(earlier) == "done"
         self.world.wait(30)
         return Run("restart", STREAM, {})
+
+    def an_earlier_try_failed(self) -> None:
+        """Only the job that a restart is of runs yet."""
 
     @initialize(method=st.sampled_from(["auto", "steps", "endpoint"]))
     def by(self, method: str) -> None:

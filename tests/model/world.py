@@ -23,6 +23,7 @@ from airflow_provider_dinky.client import wire
 from airflow_provider_dinky.client.blocking import DinkyClient
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.client.retry import RetryFor
 from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.operators.dinky import CancelTaskOperator, RestartTaskOperator, SubmitTaskOperator
 from airflow_provider_dinky.pace import Pace
@@ -33,7 +34,7 @@ from airflow_provider_dinky.sandbox.faults import Fault
 from airflow_provider_dinky.sandbox.messages import ConnectionDropped, Request
 from tests.airflow_task import TaskInstance
 
-STREAM, PAYMENTS = 1, 7
+STREAM, PAYMENTS, CHECKPOINTED = 1, 7, 10
 SUBMIT_TIMEOUT, SAVEPOINT_TIMEOUT = 60.0, 90.0
 
 FAULTS = (
@@ -45,10 +46,13 @@ FAULTS = (
     "502 before",
     "502 after",
     "refused",
+    "html",
+    "code 5",
     "late",
 )
-"""What can happen at a point: a request to Dinky, or a write to the task state store. ``late``: the server acts only
-after the client has given up."""
+"""What can happen at a point: a request to Dinky, or a write to the task state store. ``html``: a page with HTTP 200
+instead of the answer, after the server has acted. ``code 5``: Dinky fails, before it acts. ``late``: the server acts
+only after the client has given up."""
 
 
 class Crash(BaseException):
@@ -87,6 +91,8 @@ class Tries(ABC):
         self.config = config
         self.has_store = has_store
         self.plan: dict[int, str] = {}
+        self.plan_of: dict[str, list[str]] = {}
+        """What happens at the next requests to a path, by its end; an empty text is nothing. It outlives a try."""
         self.point = 0
 
     @abstractmethod
@@ -108,6 +114,13 @@ class Tries(ABC):
         """
         self.point += 1
         return self.plan.get(self.point)
+
+    def fault_of(self, path: str) -> str | None:
+        """What happens at this request because of its path."""
+        planned = next(
+            (faults for end, faults in self.plan_of.items() if faults and path.endswith(end)), None
+        )
+        return (planned.pop(0) or None) if planned else None
 
     def attempt(self, run: Run, plan: Mapping[int, str] | None = None) -> str:
         """One try of a run, with faults at the points of the plan.
@@ -243,9 +256,12 @@ class InProcessClient(DinkyClient):
         super().__init__(world.config, sleep=world.wait)
         self._world = world
 
+    def with_patience(self, config: DinkyConfig, retry_for: RetryFor) -> DinkyClient:
+        return self
+
     def _exchange(self, call: ApiCall[Any], request: wire.Request) -> wire.Reply:
         world = self._world
-        fault = world.fault_here(acts=not call.repeatable)
+        fault = world.fault_here(acts=not call.repeatable) or world.fault_of(call.path)
         if fault == "crash before":
             raise Crash
         if fault == "refused":
@@ -254,6 +270,9 @@ class InProcessClient(DinkyClient):
             raise wire.unreachable(self.config, call, "reset", sent=True)
         if fault == "502 before":
             return wire.Reply(502, b"<html>Bad gateway")
+        if fault == "code 5":
+            failure = {"data": None, "code": 5, "msg": "java.sql.SQLTransientException", "success": False}
+            return wire.Reply(200, json.dumps(failure).encode())
         if fault == "late":
             world.core.faults.add(
                 Fault("latency", urlsplit(request.url).path, seconds=request.read_timeout * 1.1)
@@ -266,6 +285,8 @@ class InProcessClient(DinkyClient):
             raise wire.unreachable(self.config, call, "reset", sent=True)
         if fault == "502 after":
             return wire.Reply(502, b"<html>Bad gateway")
+        if fault == "html":
+            return wire.Reply(200, b"<html>Sign in to the proxy")
         return reply
 
     async def _answer(self, call: ApiCall[Any], request: wire.Request, *, dies: bool) -> wire.Reply:

@@ -48,6 +48,21 @@ def test_the_table_is_total() -> None:
 def test_outcome(status: JobStatus, outcomes: tuple[Outcome, Outcome]) -> None:
     assert (outcome(status, WaitFor.RUNNING), outcome(status, WaitFor.FINISHED)) == outcomes
     assert outcome(status, WaitFor.SUBMITTED) is Outcome.DONE
+    # No status tells of a checkpoint, so whoever awaits one waits on.
+    assert outcome(status, WaitFor.CHECKPOINTED) is outcomes[1]
+
+
+def test_a_checkpoint_is_all_that_a_running_job_misses() -> None:
+    watch = Watch(WaitFor.CHECKPOINTED, unknown_timeout=100)
+    assert not watch.wants_checkpoint
+    watch.observe(JobStatus.INITIALIZING, 0)
+    assert not watch.wants_checkpoint
+    watch.observe(JobStatus.RUNNING, 1)
+    assert watch.wants_checkpoint
+    watch.saw_checkpoint()
+    assert (watch.verdict, watch.wants_checkpoint) == (Outcome.DONE, False)
+    assert watch.observe(JobStatus.RUNNING, 2).outcome is Outcome.DONE
+    assert watch.observe(JobStatus.FAILED, 3).outcome is Outcome.FAILED
 
 
 def test_final_and_lost_agree_with_the_table() -> None:
@@ -129,4 +144,4 @@ def test_a_doubtful_job_is_looked_at_anew_at_once(wait_for: WaitFor, status: Job
 
 
 def test_words() -> None:
-    assert [str(wait_for) for wait_for in WaitFor] == ["submitted", "running", "finished"]
+    assert [str(wait_for) for wait_for in WaitFor] == ["submitted", "running", "checkpointed", "finished"]

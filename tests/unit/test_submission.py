@@ -13,8 +13,10 @@ import pytest
 
 from airflow_provider_dinky.client.errors import AmbiguousSubmitError, DinkyRefusedError
 from airflow_provider_dinky.hooks.dinky import DinkyHook
+from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.sandbox.timing import Timing
+from tests.airflow_task import new_context
 from tests.sandboxed import conn_id, logged, sandbox
 
 __all__ = ["conn_id", "logged", "sandbox"]
@@ -183,3 +185,51 @@ def test_a_lost_answer_is_said(sandbox: Sandbox, hook: DinkyHook, logged: Callab
     if not hook.config.has_credentials:
         assert "most likely" in said
         assert "Sign in to Dinky to have this proved instead of inferred" in said
+
+
+class TestAnonymousRetryThatKnowsNothing:
+    """Before Airflow 3.3: nothing is kept, and Dinky shows no history. What runs may be anybody's."""
+
+    @pytest.fixture
+    def retry(self, sandbox: Sandbox) -> Callable[..., tuple[SubmitTaskOperator, Any]]:
+        other = SubmitTaskOperator(task_id="other", dinky_task_id=STREAM, dinky_conn_id="signed_in")
+        other.execute(new_context(other))
+
+        def make(**kwargs: Any) -> tuple[SubmitTaskOperator, Any]:
+            task = SubmitTaskOperator(
+                task_id="submit",
+                dinky_task_id=STREAM,
+                dinky_conn_id="anonymous",
+                retries=1,
+                cancel_on_kill="cancel",
+                deferrable=False,
+                **kwargs,
+            )
+            return task, new_context(task, try_number=2)
+
+        return make
+
+    @pytest.mark.parametrize("if_running", ["fail", "skip", "attach"])
+    def test_never_stops_the_job_it_takes_for_its_own(
+        self, sandbox: Sandbox, retry: Any, if_running: str
+    ) -> None:
+        task, context = retry(if_running=if_running)
+        assert task.execute(context) == 1
+        task.on_kill()
+
+        assert context["ti"].xcom["followed_job"]["started"] is False
+        assert [job.state for job in sandbox.engine.jobs] == ["RUNNING"]
+
+    def test_restarts_what_runs_if_that_is_what_it_is_to_do(self, sandbox: Sandbox, retry: Any) -> None:
+        task, context = retry(if_running="restart")
+
+        assert task.execute(context) == 2
+        old, new = sandbox.engine.jobs
+        assert old.ended is not None
+        assert new.resumed_from == old.savepoints[-1]
+
+    def test_submits_beside_what_runs_if_that_is_what_it_is_to_do(self, sandbox: Sandbox, retry: Any) -> None:
+        task, context = retry(if_running="submit")
+
+        assert task.execute(context) == 2
+        assert context["ti"].xcom["followed_job"]["started"] is True
