@@ -20,7 +20,7 @@ PLACEHOLDERS = {
     "host": "dinky.example.com",
     "port": str(DEFAULT_PORT),
     "schema": "http (or https)",
-    "login": "empty: anonymous, or a token as password",
+    "login": "leave empty for anonymous use, or for a token",
     "password": "the user's password, or a token issued in Dinky",
 }
 HIDDEN_FIELDS: list[str] = []

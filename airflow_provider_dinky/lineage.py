@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_dinky.client import calls
-from airflow_provider_dinky.client.blocking import DinkyClient
 from airflow_provider_dinky.client.errors import DinkyError
-from airflow_provider_dinky.client.retry import NO_RETRY
+from airflow_provider_dinky.client.retry import HASTY
 
 if TYPE_CHECKING:
-    from airflow_provider_dinky.client.config import DinkyConfig
+    from airflow_provider_dinky.client.blocking import DinkyClient
     from airflow_provider_dinky.client.models import Lineage
     from airflow_provider_dinky.followed import FollowedJob
 
@@ -22,11 +22,12 @@ PATIENCE = 10.0
 """Seconds that lineage is worth waiting for: the task itself has been done."""
 
 
-def operator_lineage(config: DinkyConfig, job: FollowedJob, *, with_sql: bool) -> Any:
+def operator_lineage(client: DinkyClient, job: FollowedJob, *, with_sql: bool) -> Any:
     """Inputs, outputs and the Flink job of a Dinky task, as OpenLineage's ``OperatorLineage``.
 
-    None where Dinky tells none, or does not answer.
+    None where Dinky tells none, or does not answer. The SQL is left out where only that cannot be had.
 
+    :param client: the operator's, since another sign-in would end its session.
     :param with_sql: whether the task's SQL is reported too, secrets masked.
     """
     from airflow.providers.common.compat.openlineage.facet import Dataset, ExternalQueryRunFacet, SQLJobFacet
@@ -34,11 +35,13 @@ def operator_lineage(config: DinkyConfig, job: FollowedJob, *, with_sql: bool) -
 
     if job.dinky_task_id is None:
         return None
-    patient = replace(config, read_timeout=min(config.read_timeout, PATIENCE))
+    config = client.config
     try:
-        with DinkyClient(patient, NO_RETRY) as client:
-            lineage = client.send(calls.get_task_lineage(job.dinky_task_id))
-            sql = client.send(calls.export_sql(job.dinky_task_id)) if with_sql else None
+        with client.with_patience(
+            replace(config, read_timeout=min(config.read_timeout, PATIENCE)), HASTY
+        ) as hasty:
+            lineage = hasty.send(calls.get_task_lineage(job.dinky_task_id))
+            sql = _sql(hasty, job.dinky_task_id) if with_sql and lineage is not None else None
     except DinkyError:
         return None
     if lineage is None:
@@ -57,6 +60,15 @@ def operator_lineage(config: DinkyConfig, job: FollowedJob, *, with_sql: bool) -
         run_facets=run_facets,
         job_facets=job_facets,
     )
+
+
+def _sql(client: DinkyClient, dinky_task_id: int) -> str | None:
+    """The task's SQL, or None if it cannot be had; signed in from where no tenant is forgotten."""
+    with suppress(DinkyError):
+        if client.config.has_credentials:
+            return client.send(calls.get_task(dinky_task_id)).statement
+        return client.send(calls.export_sql(dinky_task_id))
+    return None
 
 
 def _tables(lineage: Lineage) -> tuple[list[str], list[str]]:

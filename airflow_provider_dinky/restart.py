@@ -15,46 +15,46 @@ there; it never acts while an earlier step may still be under way in the server.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dinky.client import calls
-from airflow_provider_dinky.client.errors import AmbiguousSubmitError, DinkyError
+from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.job_config import JobConfig
 from airflow_provider_dinky.client.models import SubmitResult
 from airflow_provider_dinky.client.status import JobStatus
-from airflow_provider_dinky.exceptions import DinkyTaskError
+from airflow_provider_dinky.exceptions import StateLostError
 from airflow_provider_dinky.followed import FollowedJob
-from airflow_provider_dinky.intent import Intent, Journal, Step
-from airflow_provider_dinky.savepoints import is_savepoint_of, newest_savepoint, take_savepoint
-from airflow_provider_dinky.submission import Starter
+from airflow_provider_dinky.intent import Intent, Step
+from airflow_provider_dinky.new_start import NewStart
+from airflow_provider_dinky.savepoints import Taken, newest_savepoint_id, take_savepoint, taken_since
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance
-    from airflow_provider_dinky.hooks.dinky import DinkyHook
 
 log = logging.getLogger(__name__)
 
 Method = Literal["auto", "endpoint", "steps"]
 
 
+Prepare = Callable[["JobInstance | None"], "str | None"]
+
+
+def _nothing_to_prepare(old: JobInstance | None) -> str | None:
+    return None
+
+
 @dataclass
-class Restart:
+class Restart(NewStart):
     """One restart of a task's job, by one run of an Airflow task.
 
-    :param starter: starts the new job, under the run's mark and journal.
-    :param savepoint_path: savepoint to resume from; None takes a new one.
-    :param variables: for the new job; None takes over those of the running one, where Dinky shows them.
-    :param stop_timeout: seconds the old job may take to end.
+    :param prepare: called with the task's newest job (which may have ended) before anything is touched; returns the
+        path to resume from, None for a savepoint that is still to be taken; what it raises ends the restart.
     """
 
-    hook: DinkyHook
-    starter: Starter
-    savepoint_path: str | None = None
-    variables: Mapping[str, Any] | None = None
     method: Method = "auto"
-    stop_timeout: float = 180.0
+    prepare: Prepare = _nothing_to_prepare
 
     def run(self) -> SubmitResult:
         """Do it, or go on where an earlier try has died.
@@ -63,7 +63,10 @@ class Restart:
         :raises DinkyError: nothing was touched, and why.
         :raises DinkyTaskError: says what stands: whether the job runs, and if not, from which path to resume.
         """
-        stored = self._journal.last()
+        with self._naming_the_path():
+            return self._go_on(self._journal.last())
+
+    def _go_on(self, stored: Intent | None) -> SubmitResult:
         if stored is None:
             found = self.starter.find() if self.hook.config.has_credentials else None
             return found or self._afresh()
@@ -80,27 +83,23 @@ class Restart:
             return self._after_back(stored)
         return self.starter.find() or self._start_again(stored)
 
-    @property
-    def _journal(self) -> Journal:
-        return self.starter.journal
-
-    @property
-    def _task_id(self) -> int:
-        return self.starter.dinky_task_id
-
     def _afresh(self, after: Intent | None = None) -> SubmitResult:
         """Restart what runs now; ``after`` is the step before, which has left the job running, or seemed to."""
         old = self._in_sight(self.hook.get_latest_job_instance(self._task_id))
+        path = self.prepare(old)
         if old is None or old.status.is_final:
             tried = after is not None or (self.starter.is_retry and not self._journal.is_kept)
-            if tried and old is not None and old.status != JobStatus.FAILED:
-                return self._resume_after_unknown_stop(old, after)
+            if tried and old is not None:
+                own = self._started_from(old)
+                if old.status != JobStatus.FAILED:
+                    return self._resume_after_unknown_stop(old, after, path, own)
+                path = path or own
             log.info("Dinky task %s does not run; restart is a plain start", self._task_id)
-            return self.starter.start(self.savepoint_path, self.variables or {}, old.id if old else 0)
-        variables = self._variables(old)
-        if self._by_endpoint(variables):
-            return self._restart_by_endpoint(old)
-        return self._restart_in_steps(old)
+            return self.starter.start(path, self.variables or {}, old.id if old else 0)
+        variables = self._variables(old, "Nothing was touched")
+        if self._by_endpoint(variables, path):
+            return self._restart_by_endpoint(old, path)
+        return self._restart_in_steps(old, path)
 
     def _in_sight(self, job: JobInstance | None) -> JobInstance | None:
         if job is not None and job.status.is_active and self.hook.config.has_credentials:
@@ -114,7 +113,7 @@ class Restart:
             )
         return job
 
-    def _by_endpoint(self, variables: Mapping[str, Any]) -> bool:
+    def _by_endpoint(self, variables: Mapping[str, Any], path: str | None) -> bool:
         if self.method == "endpoint" and self.variables:
             raise self._error(
                 "Dinky's own restart cannot carry variables; use method 'steps' or 'auto'. Nothing was touched"
@@ -122,66 +121,115 @@ class Restart:
         if self.method != "auto":
             return self.method == "endpoint"
         provable = self.hook.config.has_credentials and self._journal.is_kept
-        return provable and not variables and not self.savepoint_path
+        return provable and not variables and not path
+
+    def _check_in_place(self, old: JobInstance) -> None:
+        # Dinky stops whatever is the task's newest job by then, and checking the SQL may have taken long.
+        newest = self.hook.get_latest_job_instance(self._task_id)
+        if newest is not None and newest.id != old.id:
+            raise self._error(
+                f"job instance {newest.id} has taken the place of job instance {old.id} meanwhile: somebody else "
+                "restarts or starts the task at the same time. Nothing was touched"
+            )
 
     # In steps of our own.
 
-    def _restart_in_steps(self, old: JobInstance) -> SubmitResult:
+    def _restart_in_steps(self, old: JobInstance, path: str | None) -> SubmitResult:
         asked = calls.trigger_savepoint(self._task_id, "stop")
-        stop = self._intent(Step.STOP, old, patience=self.hook.client.longest(asked))
+        stop = self._intent(Step.STOP, old, self.hook.client.longest(asked), path)
+        self._check_in_place(old)
         self._journal.announce(stop)
         try:
-            taken = take_savepoint(self.hook, self._task_id, "stop", self.starter.pace)
+            taken = take_savepoint(
+                self.hook,
+                self._task_id,
+                "stop",
+                self.starter.pace,
+                known_id=stop.known_savepoint_id,
+                job_id=old.job_id,
+            )
         except DinkyError as error:
             if not error.outcome_unknown:
                 self._journal.note(stop.then(Step.RETURNED))
                 raise
             log.warning("The answer of the stop with savepoint was lost. %s", error)
             return self._after_stop(stop, error)
-        return self._stopped(stop, taken)
+        return self._stopped(stop, taken, old)
 
     def _after_stop(self, stop: Intent, error: DinkyError | None = None) -> SubmitResult:
         """A stop with savepoint was sent, and its answer is not known: find out what became of it."""
+        old, unreadable = None, None
         for pause in self.starter.pace.pauses():
-            old = self.hook.refresh_job_instance(stop.baseline)
-            taken = self._taken_since(stop)
-            if taken is not None:
-                return self._stopped(stop, taken)
+            try:
+                old = self.hook.refresh_job_instance(stop.baseline)
+                taken = self._taken_since(stop, old.job_id)
+            except DinkyError as trouble:
+                # Whatever keeps Dinky from being asked says nothing about the stop.
+                old, taken, unreadable = None, None, trouble
+            if old is not None and taken is not None:
+                return self._stopped(stop, Taken(taken, old.job_id), old)
             if self.starter.pace.now() >= stop.settled_at or (
-                old.status.is_final and not self.hook.config.has_credentials
+                old is not None and old.status.is_final and not self.hook.config.has_credentials
             ):
                 break
             self.starter.pace.sleep(pause)
+        if old is None:
+            raise self._error(
+                f"whether job instance {stop.baseline} was stopped with a savepoint is not known, and Dinky cannot be "
+                "asked; a retry of this task looks first. If the job does not run, find the savepoint in Dinky under "
+                "the task's savepoints, and resume from it",
+                unreadable,
+            ) from unreadable
         if not old.status.is_final:
             log.info("The stop with savepoint had no effect: job instance %s is %s", old.id, old.status)
             self._journal.note(stop.then(Step.RETURNED))
             return self._afresh(stop)
         raise self._down(old, error)
 
-    def _stopped(self, stop: Intent, taken: str) -> SubmitResult:
-        log.info("Job instance %s stops; its savepoint is %s", stop.baseline, taken)
-        stopped = stop.then(Step.STOPPED, taken=taken, resume_from=self.savepoint_path or taken)
+    def _stopped(self, stop: Intent, taken: Taken, old: JobInstance) -> SubmitResult:
+        log.info("Job instance %s stops; its savepoint is %s", old.id, taken.path)
+        stopped = stop.then(Step.STOPPED, taken=taken.path, resume_from=stop.resume_from or taken.path)
         self._journal.note(stopped)
+        if taken.job_id and old.job_id and taken.job_id != old.job_id:
+            stopped = self._stopped_another(stopped, taken)
         return self._after_stopped(stopped)
+
+    def _stopped_another(self, stopped: Intent, taken: Taken) -> Intent:
+        """Between our look and our stop somebody else has restarted the job: it is theirs that stops now."""
+        newest = self.hook.get_latest_job_instance(self._task_id)
+        if newest is None or newest.job_id != taken.job_id:
+            raise self._error(
+                f"Flink job {taken.job_id} was stopped, which is not the one that was to be restarted, and it is not "
+                f"the task's newest by now. No new job was started; the savepoint taken before is {taken.path}"
+            )
+        log.warning("It was job instance %s that was stopped, started meanwhile by somebody else", newest.id)
+        stopped = replace(stopped, baseline=newest.id)
+        self._journal.note(stopped)
+        return stopped
 
     def _after_stopped(self, stopped: Intent) -> SubmitResult:
         old = self._wait_for_end(stopped.baseline)
-        if not old.status.is_final:
-            raise self._error(
-                f"job instance {old.id} was stopped with savepoint {stopped.taken}, but is still {old.status} after "
-                f"{self.stop_timeout:g} s, so no new job was started. Once it has ended, a retry of this task resumes "
-                f"from {stopped.resume_from}; by hand, resume from {stopped.taken}"
-            )
-        return self._submit_or_go_back(stopped, old)
+        if old.status.is_final:
+            return self._submit_or_go_back(stopped, old)
+        now = "so no new job was started. Once it has ended, a retry of this task resumes from"
+        if old.status == JobStatus.RUNNING and self.starter.pace.now() >= stopped.settled_at:
+            # It runs on: what was taken for the savepoint of our stop was none, so the next try stops it again.
+            self._journal.note(stopped.then(Step.RETURNED, taken=None, resume_from=None))
+            now = "so no new job was started. A retry of this task stops it again, or once it has ended resumes from"
+        raise self._error(
+            f"job instance {old.id} was stopped with savepoint {stopped.taken}, but is still {old.status} after "
+            f"{self.stop_timeout:g} s, {now} {stopped.resume_from}; by hand, resume from {stopped.taken}"
+        )
 
     # By Dinky's own call.
 
-    def _restart_by_endpoint(self, old: JobInstance) -> SubmitResult:
-        asked = calls.restart_task(self._task_id, self.savepoint_path)
-        sent = self._intent(Step.ENDPOINT, old, patience=self.hook.client.longest(asked))
+    def _restart_by_endpoint(self, old: JobInstance, path: str | None) -> SubmitResult:
+        asked = calls.restart_task(self._task_id, path)
+        sent = self._intent(Step.ENDPOINT, old, self.hook.client.longest(asked), path)
+        self._check_in_place(old)
         self._journal.announce(sent)
         try:
-            result = self.hook.restart_task(self._task_id, self.savepoint_path)
+            result = self.hook.restart_task(self._task_id, path)
         except DinkyError as error:
             if error.outcome_unknown:
                 log.warning("The answer of the restart was lost; looking for what became of it. %s", error)
@@ -205,21 +253,23 @@ class Restart:
             log.warning("Whether the job resumed from a savepoint is not known; sign in to be told")
         self._note_started(sent, result)
         if stateless and told:
-            raise error
+            raise StateLostError(str(error))
         return result
 
     def _after_endpoint(self, sent: Intent, error: DinkyError | None = None) -> SubmitResult:
         """Dinky's restart was sent, and its answer is not known: find out what became of it."""
         for pause in self.starter.pace.pauses():
-            newest = self.hook.get_latest_job_instance(self._task_id)
-            if newest is not None and newest.id > sent.baseline:
-                log.warning("Job instance %s is there; taking it for the restarted one", newest.id)
-                path = sent.resume_from or self._taken_since(sent)
-                result = SubmitResult(
-                    id=newest.history_id, job_instance_id=newest.id, job_id=newest.job_id, success=True
-                ).model_copy(update={"job_config": JobConfig(save_point_path=path)})
-                return self._restarted(sent, result, told=self.hook.config.has_credentials)
-            if self.starter.pace.now() >= sent.settled_at:
+            is_over = self.starter.pace.now() >= sent.settled_at
+            try:
+                result = self._result_of_endpoint(sent)
+            except DinkyError as unreadable:
+                if is_over:
+                    raise
+                log.debug("Dinky cannot be asked yet: %s", unreadable)
+            else:
+                if result is not None:
+                    return self._restarted(sent, result, told=self.hook.config.has_credentials)
+            if is_over:
                 break
             self.starter.pace.sleep(pause)
         old = self.hook.refresh_job_instance(sent.baseline)
@@ -229,6 +279,16 @@ class Restart:
             return self._afresh(sent)
         return self._submit_or_go_back(self._stopped_by_endpoint(sent, old, error), old)
 
+    def _result_of_endpoint(self, sent: Intent) -> SubmitResult | None:
+        newest = self.hook.get_latest_job_instance(self._task_id)
+        if newest is None or newest.id <= sent.baseline:
+            return None
+        path = sent.resume_from or self._taken_since(sent)
+        log.warning("Job instance %s is there; taking it for the restarted one", newest.id)
+        return SubmitResult(
+            id=newest.history_id, job_instance_id=newest.id, job_id=newest.job_id, success=True
+        ).model_copy(update={"job_config": JobConfig(save_point_path=path)})
+
     def _endpoint_failed(self, sent: Intent, error: DinkyError) -> SubmitResult:
         old = self._wait_for_end(sent.baseline)
         if not old.status.is_final:
@@ -236,58 +296,16 @@ class Restart:
             raise self._error(
                 f"Job instance {old.id} is {old.status}; no new job was started", error
             ) from error
-        return self._go_back(self._stopped_by_endpoint(sent, old, error), old, error)
+        self._go_back(self._stopped_by_endpoint(sent, old, error), old, error)
 
     def _stopped_by_endpoint(self, sent: Intent, old: JobInstance, error: DinkyError | None) -> Intent:
-        taken = self._taken_since(sent)
+        taken = self._taken_since(sent, old.job_id)
         if taken is None:
             raise self._down(old, error)
         return sent.then(Step.STOPPED, taken=taken, resume_from=taken)
 
-    # The new start, and the way back.
-
-    def _submit_or_go_back(self, stopped: Intent, old: JobInstance) -> SubmitResult:
-        try:
-            return self.starter.start(
-                stopped.resume_from, self._variables(old), self._newest_id(), intent=stopped
-            )
-        except AmbiguousSubmitError as error:
-            raise self._error(f"The savepoint taken before is {stopped.taken}", error) from error
-        except DinkyError as error:
-            return self._go_back(stopped, old, error)
-
-    def _go_back(self, stopped: Intent, old: JobInstance, error: DinkyError) -> SubmitResult:
-        """The new start failed: start again from the savepoint just taken, and fail all the same."""
-        taken = stopped.taken
-        if taken is None:
-            raise self._down(old, error)
-        log.error("The new start failed; starting again from the savepoint just taken, %s. %s", taken, error)
-        back = stopped.then(
-            Step.BACK, sent_at=self.starter.pace.now(), patience=self._submit_patience(), job={}
-        )
-        self._journal.announce(back)
-        try:
-            # Under another mark: a retry must not take the way back for the restart it is to do.
-            job = self._way_back().start(
-                taken, self._variables_of(old, self.variables or {}), self._newest_id()
-            )
-        except DinkyError as again:
-            if not again.outcome_unknown:
-                self._journal.note(stopped.then(Step.REFUSED))
-            raise self._error(
-                f"Starting again from the savepoint just taken failed too: {again}\nThe job of Dinky task "
-                f"{self._task_id} is DOWN; resume it from {taken}",
-                error,
-            ) from error
-        self._journal.note(back.then(Step.RETURNED))
-        raise self._error(
-            f"The job was started again from the savepoint just taken, {taken}: job instance "
-            f"{job.job_instance_id} runs as before the restart",
-            error,
-        ) from error
-
     def _after_back(self, back: Intent) -> SubmitResult:
-        way_back = self._way_back()
+        way_back = self._way_back(back)
         way_back.journal.note(back.then(Step.SUBMIT))
         if way_back.find() is None:
             return self._start_again(back)
@@ -304,71 +322,58 @@ class Restart:
             return self._afresh()
         return self._submit_or_go_back(stored, old)
 
-    def _way_back(self) -> Starter:
-        key = f"{self.starter.run_key}/back"
-        return replace(self.starter, run_key=key, journal=Journal(None, key))
-
     # What stands.
 
-    def _wait_for_end(self, job_instance_id: int) -> JobInstance:
-        pace = self.starter.pace
-        deadline = pace.now() + self.stop_timeout
-        for pause in pace.pauses():
-            job = self.hook.refresh_job_instance(job_instance_id)
-            if job.status.is_final or pace.now() >= deadline:
-                return job
-            pace.sleep(min(pause, max(0.05, deadline - pace.now())))
-        raise AssertionError("pauses never end")
+    def _taken_since(self, sent: Intent, job_id: str | None = None) -> str | None:
+        """The savepoint that the old job was stopped with, if Dinky has taken one since.
 
-    def _newest_id(self) -> int:
-        newest = self.hook.get_latest_job_instance(self._task_id)
-        return newest.id if newest else 0
-
-    def _variables(self, old: JobInstance) -> Mapping[str, Any]:
-        return self.variables if self.variables is not None else self._variables_of(old, {})
-
-    def _variables_of(self, old: JobInstance, otherwise: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The variables a job was started with, where Dinky shows them."""
+        :param job_id: Flink's id of the old job; None to ask for it.
+        """
         if not self.hook.config.has_credentials:
-            return otherwise
-        history = self.hook.client.send(calls.list_history(self._task_id, limit=50))
-        return next((entry.variables for entry in history if entry.id == old.history_id), otherwise)
-
-    def _taken_since(self, sent: Intent) -> str | None:
-        path = newest_savepoint(self.hook, self._task_id)
+            return None
+        if job_id is None and sent.baseline:
+            job_id = self.hook.get_job_instance(sent.baseline).job_id
+        path = taken_since(self.hook, self._task_id, sent.known_savepoint_id or 0, job_id)
         return path if path != sent.known_savepoint else None
 
-    def _resume_after_unknown_stop(self, old: JobInstance, after: Intent | None) -> SubmitResult:
+    def _started_from(self, job: JobInstance) -> str | None:
+        """What a job of this run's own was started from; None of a job of somebody else's, or without state."""
+        if not self.hook.config.has_credentials:
+            return None
+        entry = self.hook.client.send(calls.get_job_info_detail(job.id)).history
+        ours = self.starter.run_key
+        if entry is None or not (entry.run_key == ours or str(entry.run_key).startswith(f"{ours}/")):
+            return None
+        return entry.config_json.save_point_path or None if entry.config_json is not None else None
+
+    def _resume_after_unknown_stop(
+        self, old: JobInstance, after: Intent | None, path: str | None, own: str | None
+    ) -> SubmitResult:
         """An earlier try may have stopped the job, and its savepoint was not kept: resume from it, if it is found."""
-        stopped = self._intent(Step.STOPPED, old, patience=0.0)
-        taken = self._taken_since(after or replace(stopped, known_savepoint=None))
-        if taken and not is_savepoint_of(taken, old.job_id):
-            taken = None
-        if taken is None and not self.savepoint_path:
+        stopped = self._intent(Step.STOPPED, old, 0.0, path)
+        before = after or replace(stopped, known_savepoint=None, known_savepoint_id=0)
+        taken = self._taken_since(before, old.job_id)
+        if taken is None and not path:
+            began = f"; job instance {old.id} was started from {own}" if own else ""
             raise self._error(
                 f"the task does not run (job instance {old.id} is {old.status}), and an earlier try of this Airflow "
                 "task may have stopped it with a savepoint that is not known here. Starting without state could lose "
-                "data: give savepoint_path, or start it with SubmitTaskOperator"
+                f"data: give savepoint_path, or start it with SubmitTaskOperator{began}"
             )
         log.warning(
             "An earlier try has most likely stopped job instance %s; its savepoint: %s", old.id, taken
         )
-        return self._submit_or_go_back(
-            replace(stopped, taken=taken, resume_from=self.savepoint_path or taken), old
-        )
+        return self._submit_or_go_back(replace(stopped, taken=taken, resume_from=path or taken), old)
 
-    def _submit_patience(self) -> float:
-        return self.hook.client.longest(calls.submit_task(self._task_id))
-
-    def _intent(self, step: Step, old: JobInstance, patience: float) -> Intent:
+    def _intent(self, step: Step, old: JobInstance, patience: float, path: str | None) -> Intent:
         return Intent(
             self.starter.run_key,
             step,
             sent_at=self.starter.pace.now(),
             patience=patience,
             baseline=old.id,
-            resume_from=self.savepoint_path,
-            known_savepoint=newest_savepoint(self.hook, self._task_id),
+            resume_from=path,
+            known_savepoint_id=newest_savepoint_id(self.hook, self._task_id),
         )
 
     def _note_started(self, sent: Intent, result: SubmitResult) -> None:
@@ -379,18 +384,3 @@ class Restart:
         )
         path = result.savepoint_path
         self._journal.note(sent.then(Step.STARTED, job=job.to_dict(), resume_from=path, taken=path))
-
-    def _down(self, old: JobInstance, error: DinkyError | None) -> DinkyTaskError:
-        return self._error(
-            f"The job of Dinky task {self._task_id} is DOWN (job instance {old.id} is {old.status}), and the savepoint "
-            "taken before it was stopped, if any, is not known here: find it in Dinky under the task's savepoints, and "
-            "resume from it with SubmitTaskOperator(savepoint_path=...)",
-            error,
-        )
-
-    def _error(self, what: str, error: DinkyError | None = None) -> DinkyTaskError:
-        if error is not None:
-            return DinkyTaskError(f"{error}\n{what}")
-        return DinkyTaskError(
-            f"connection '{self.hook.dinky_conn_id}': restart of Dinky task {self._task_id}: {what}"
-        )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import DinkyNotFoundError
 from airflow_provider_dinky.client.status import JobStatus
+from airflow_provider_dinky.followed import look_anew
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance
@@ -21,19 +22,27 @@ MOST_LOOKED_AT = 20
 
 
 def find_rivals(
-    hook: DinkyHook, dinky_task_id: int, ours: int, baseline: int
+    hook: DinkyHook, dinky_task_id: int, ours: int, baseline: int | None
 ) -> tuple[list[JobInstance], list[JobInstance]]:
     """Active jobs of the task that were started while ours was: before it, and after it.
 
     :param ours: id of our job instance.
-    :param baseline: id of the task's newest job instance when we looked; 0 for none.
+    :param baseline: id of the task's newest job instance when we looked; 0 for none. None where that was not kept:
+        then those that ran without a break before ours, for we start a job only when the newest one has ended. An
+        anonymous caller finds none then.
     """
     if hook.config.has_credentials:
         found = hook.client.send(calls.list_job_instances_of_task(dinky_task_id))
+        if baseline is None:
+            baseline = max((job.id for job in found if job.id < ours and not _runs(job)), default=0)
+    elif baseline is None:
+        return [], []
     else:
         found = _one_by_one(hook, dinky_task_id, ours, baseline)
+    suspects = [job for job in found if job.id > baseline and job.id != ours and _runs(job)]
+    # Dinky is known to leave RUNNING behind after a job has ended, and lags behind by some seconds.
     rivals = sorted(
-        (job for job in found if job.id > baseline and job.id != ours and _runs(job)), key=lambda job: job.id
+        (job for job in (look_anew(hook, one) for one in suspects) if _runs(job)), key=lambda job: job.id
     )
     return [job for job in rivals if job.id < ours], [job for job in rivals if job.id > ours]
 

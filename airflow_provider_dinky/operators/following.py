@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow_provider_dinky._compat import (
-    BaseOperator,
     BaseOperatorLink,
     Context,
     TaskDeferralTimeout,
@@ -31,39 +29,39 @@ from airflow_provider_dinky.followed import (
     FollowedJob,
     describe_failure,
     dinky_url,
-    flink_url,
     hasty,
+    look_anew,
     stop_steps,
 )
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.links.dinky import DinkyJobLink, FlinkJobLink
+from airflow_provider_dinky.log_lines import Talk, state_line, unchanged_line
+from airflow_provider_dinky.operators.publishing import PublishingOperator
 from airflow_provider_dinky.pace import Pace
 from airflow_provider_dinky.parameters import choice, seconds
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance, SubmitResult
     from airflow_provider_dinky.client.status import JobStatus
-    from airflow_provider_dinky.hooks.dinky import DinkyHook
     from airflow_provider_dinky.job import Watch
     from airflow_provider_dinky.submission import Starter
 
-WAIT_FOR = ("submitted", "running", "finished")
-HEARTBEAT = 300.0
-"""Seconds between two log lines while nothing changes."""
-FOLLOWED_JOB = "followed_job"
-"""XCom key of the followed job, for what comes back after a deferral that timed out."""
+WAIT_FOR = ("submitted", "running", "checkpointed", "finished")
+CHECKPOINT_TIMEOUT = 900.0
+"""Seconds until the first checkpoint, where no time-out is given."""
 
 
-class FollowingOperator(BaseOperator):
+class FollowingOperator(PublishingOperator):
     """Base of the operators that start a job and follow it.
 
     :param dinky_task_id: Dinky's id of the task. Templated.
     :param dinky_conn_id: the Airflow connection. Templated.
-    :param wait_for: ``submitted`` (Dinky accepted it), ``running`` (it is up) or ``finished`` (it is done).
+    :param wait_for: ``submitted`` (Dinky accepted it), ``running`` (it is up), ``checkpointed`` (it is up and has
+        completed its first checkpoint) or ``finished`` (it is done).
     :param deferrable: wait in the triggerer instead of on a worker; default: ``[operators] default_deferrable``.
     :param poll_interval: seconds between two looks at the job.
     :param timeout: seconds after which waiting is given up and the task fails; None waits as long as Airflow lets
-        it. What becomes of the job then is up to ``cancel_on_kill``.
+        it (with ``checkpointed``: 900). What becomes of the job then is up to ``cancel_on_kill``.
     :param unknown_timeout: seconds a job may be UNKNOWN (Dinky has lost sight of it) before the task fails.
     :param cancel_on_kill: what becomes of a job that this task started when the task is killed or times out:
         None leaves it running and says how to stop it, ``cancel`` cancels it, ``savepoint`` stops it with one.
@@ -73,9 +71,7 @@ class FollowingOperator(BaseOperator):
         secrets in it are masked.
     """
 
-    template_fields: Sequence[str] = ("dinky_task_id", "dinky_conn_id")
     operator_extra_links: Sequence[BaseOperatorLink] = (DinkyJobLink(), FlinkJobLink())
-    ui_color = "#e3f0fb"
     _default_wait_for: ClassVar[str] = "running"
 
     def __init__(
@@ -93,12 +89,12 @@ class FollowingOperator(BaseOperator):
         lineage_sql: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.dinky_task_id = dinky_task_id
-        self.dinky_conn_id = dinky_conn_id
+        super().__init__(dinky_task_id=dinky_task_id, dinky_conn_id=dinky_conn_id, **kwargs)
         self.wait_for = str(choice("wait_for", wait_for or self._default_wait_for, WAIT_FOR))
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.poll_interval = seconds("poll_interval", poll_interval)
+        if timeout is None and self.wait_for == "checkpointed":
+            timeout = CHECKPOINT_TIMEOUT
         self.timeout = None if timeout is None else seconds("timeout", timeout)
         self.unknown_timeout = seconds("unknown_timeout", unknown_timeout)
         self.cancel_on_kill = choice("cancel_on_kill", cancel_on_kill, (None, "cancel", "savepoint"))
@@ -106,13 +102,7 @@ class FollowingOperator(BaseOperator):
         self.lineage_sql = lineage_sql
         self._followed: FollowedJob | None = None
         self._killed = False
-
-    @cached_property
-    def hook(self) -> DinkyHook:
-        """The hook of the connection."""
-        from airflow_provider_dinky.hooks.dinky import DinkyHook
-
-        return DinkyHook(self.dinky_conn_id)
+        self._killed_said = False
 
     def execute_complete(
         self, context: Context, event: dict[str, Any], job: dict[str, Any] | None = None
@@ -138,13 +128,13 @@ class FollowingOperator(BaseOperator):
                 raise
             self._followed = FollowedJob.from_dict(known)
             with as_airflow_errors(), self.hook:
-                self._give_up(self._followed, "the time-out of its deferral")
+                self._give_up(context, self._followed, "the time-out of its deferral")
 
     def on_kill(self) -> None:
         """Airflow ends the task: stop waiting, and stop the job if that was asked for and it is ours."""
         self._killed = True
         if self._followed is not None:
-            self.log.warning("The task is being ended. %s", self._stop(self._followed))
+            self._stop_once(self._followed)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """What Airflow's OpenLineage provider, if there is one, asks a task that has succeeded.
@@ -155,7 +145,11 @@ class FollowingOperator(BaseOperator):
 
         if self._followed is None:
             return None
-        return operator_lineage(self.hook.config, self._followed, with_sql=self.lineage_sql)
+        return operator_lineage(self.hook.client, self._followed, with_sql=self.lineage_sql)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """What it asks a task that has failed: nothing is known to have been read or written, so None."""
+        return None
 
     def _pace(self) -> Pace:
         return Pace(sleep=self._sleep)
@@ -177,17 +171,22 @@ class FollowingOperator(BaseOperator):
         )
 
     def _follow(self, context: Context, job: FollowedJob, *, since: float | None = None) -> int | None:
-        from airflow_provider_dinky.job import Outcome, WaitFor, Watch, outcome
+        from airflow_provider_dinky.job import ENDED, WaitFor, Watch
 
         started = time.monotonic() if since is None else since
         self._followed = job
         self._publish(context, job)
+        if self._killed:
+            # Perhaps while the submit was under way, when there was no job to stop yet.
+            self._stop_once(job)
+            self._check_not_killed()
         wait_for = WaitFor(self.wait_for)
         if wait_for is WaitFor.SUBMITTED:
             return self._finish(context, job)
         watch = Watch(wait_for, self.unknown_timeout)
         instance = self._look(job, watch)
-        if outcome(instance.status, wait_for) is Outcome.WAIT and self.deferrable:
+        self.log.info(state_line(str(job), instance.status))
+        if watch.verdict not in ENDED and self.deferrable:
             self._defer(job, instance.status, self._left(started))
         return self._poll(context, job, watch, instance, started)
 
@@ -197,38 +196,49 @@ class FollowingOperator(BaseOperator):
         from airflow_provider_dinky.client.errors import DinkyConnectionError
         from airflow_provider_dinky.job import MAX_OUTAGE, Outcome
 
-        heard = answered = time.monotonic()
+        now = time.monotonic()
+        talk = Talk(said=now, answered=now)
         while True:
             verdict = watch.verdict
             if verdict is Outcome.DONE:
                 return self._finish(context, job)
             if verdict is Outcome.FAILED:
-                raise JobFailedError(describe_failure(self.hook, job, instance.status, instance.error))
+                self._fail(context, job, instance.status, instance.error)
             left = self._left(started)
             if left is not None and left <= 0:
-                self._give_up(job, f"{self.timeout:g} s", instance)
+                self._give_up(context, job, f"{self.timeout:g} s", instance)
             self._sleep(self.poll_interval if left is None else min(self.poll_interval, left))
-            if time.monotonic() - heard >= HEARTBEAT:
-                heard = time.monotonic()
-                self.log.info("State of %s: %s, for %.0f s now", job, instance.status, heard - watch.since)
+            before = watch.status
             try:
                 instance = self._look(job, watch)
-                answered = time.monotonic()
             except DinkyConnectionError as error:
-                silent = time.monotonic() - answered
-                if silent >= MAX_OUTAGE:
+                if time.monotonic() - talk.answered >= MAX_OUTAGE:
                     raise
-                self.log.warning("No answer for %.0f s, trying on: %s", silent, error)
+                lines = talk.hears_nothing(error, time.monotonic())
+            else:
+                now = time.monotonic()
+                changed = None if watch.status == before else state_line(str(job), instance.status)
+                lines = talk.hears(changed, unchanged_line(str(job), instance.status, now - watch.since), now)
+            for line in lines:
+                self.log.info(line)
 
     def _look(self, job: FollowedJob, watch: Watch) -> JobInstance:
         instance = self.hook.get_job_instance(job.job_instance_id)
         verdict = watch.observe(instance.status, time.monotonic())
-        if verdict.refresh and self.hook.config.has_credentials:
-            instance = self.hook.refresh_job_instance(job.job_instance_id)
-            verdict = watch.observe(instance.status, time.monotonic())
-        if verdict.changed:
-            self.log.info("State of %s: %s", job, instance.status)
+        if verdict.refresh:
+            instance = look_anew(self.hook, instance)
+            watch.observe(instance.status, time.monotonic())
+        if watch.wants_checkpoint and self._has_checkpoint(job):
+            watch.saw_checkpoint()
         return instance
+
+    def _has_checkpoint(self, job: FollowedJob) -> bool:
+        from airflow_provider_dinky.checkpoints import first_checkpoint_steps
+
+        has_one = self.hook.client.run(first_checkpoint_steps(self.hook.config, job))
+        if has_one:
+            self.log.info("First checkpoint of %s is complete", job)
+        return has_one
 
     def _after_event(self, context: Context, job: FollowedJob, event: dict[str, Any]) -> int | None:
         from airflow_provider_dinky.client.status import JobStatus
@@ -241,12 +251,15 @@ class FollowingOperator(BaseOperator):
             )
         status = JobStatus(event.get("status"))
         result = outcome(status, WaitFor(self.wait_for))
-        self.log.info("State of %s: %s", job, status)
+        self.log.info(state_line(str(job), status))
+        if event.get("checkpointed"):
+            self.log.info("First checkpoint of %s is complete", job)
+            return self._finish(context, job)
         if result is Outcome.DONE:
             return self._finish(context, job)
         if result is Outcome.WAIT:
             return self._follow(context, job)
-        raise JobFailedError(describe_failure(self.hook, job, status, event.get("error")))
+        self._fail(context, job, status, event.get("error"))
 
     def _defer(self, job: FollowedJob, status: JobStatus, left: float | None) -> None:
         from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
@@ -259,7 +272,8 @@ class FollowingOperator(BaseOperator):
                 poll_interval=self.poll_interval,
                 unknown_timeout=self.unknown_timeout,
                 dinky_task_id=job.dinky_task_id,
-                **self._for_on_kill(job),
+                cancel_on_kill=self.cancel_on_kill if job.started else None,
+                **self._in_flink(job),
                 status=str(status),
             ),
             method_name="execute_complete",
@@ -267,70 +281,64 @@ class FollowingOperator(BaseOperator):
             timeout=None if left is None else timedelta(seconds=max(left, 0.0)),
         )
 
-    def _for_on_kill(self, job: FollowedJob) -> dict[str, Any]:
-        if self.cancel_on_kill is None or not job.started:
+    def _in_flink(self, job: FollowedJob) -> dict[str, Any]:
+        """Where the trigger finds the job in Flink, if it may have to look there."""
+        if self.wait_for != "checkpointed" and (self.cancel_on_kill is None or not job.started):
             return {}
-        return {
-            "cancel_on_kill": self.cancel_on_kill,
-            "job_id": job.job_id,
-            "job_manager_address": job.job_manager_address,
-        }
+        return {"job_id": job.job_id, "job_manager_address": job.job_manager_address}
 
     def _finish(self, context: Context, job: FollowedJob) -> int | None:
         return job.job_instance_id
 
-    def _publish(self, context: Context, job: FollowedJob) -> None:
-        links = {
-            DinkyJobLink.xcom_key: dinky_url(self.hook.config.base_url, job.job_instance_id),
-            FlinkJobLink.xcom_key: flink_url(job.job_manager_address, job.job_id),
-        }
-        self.log.info("Following %s, Flink job %s", job, job.job_id)
-        self.log.info("Dinky: %s", links[DinkyJobLink.xcom_key])
-        self.log.info("Flink: %s", links[FlinkJobLink.xcom_key] or "its page is not known")
-        self._push(
-            context,
-            {
-                **links,
-                FOLLOWED_JOB: job.to_dict(),
-                "job_instance_id": job.job_instance_id,
-                "job_id": job.job_id,
-                "job_manager_address": job.job_manager_address,
-            },
-        )
-
-    @staticmethod
-    def _published(context: Context) -> dict[str, Any] | None:
-        ti: Any = context["ti"]
-        known: dict[str, Any] | None = ti.xcom_pull(
-            task_ids=ti.task_id, key=FOLLOWED_JOB, map_indexes=ti.map_index
-        )
-        return known
-
-    def _push(self, context: Context, values: dict[str, Any]) -> None:
-        ti: Any = context["ti"]
-        try:
-            for key, value in values.items():
-                if value is not None:
-                    ti.xcom_push(key=key, value=value)
-        except Exception:
-            # The job runs: whoever reads the log finds it, and losing sight of it now would be worse.
-            self.log.exception("XCom could not be written; the job is followed all the same: %s", values)
-
-    def _started_job(self, dinky_task_id: int, result: SubmitResult) -> FollowedJob:
+    def _started_job(
+        self,
+        dinky_task_id: int,
+        result: SubmitResult,
+        *,
+        before: int | None = None,
+        back_to: str | None = None,
+    ) -> FollowedJob:
         assert result.job_instance_id is not None
         return FollowedJob(
-            dinky_task_id, result.job_instance_id, result.job_id, result.job_manager_address, started=True
+            dinky_task_id,
+            result.job_instance_id,
+            result.job_id,
+            result.job_manager_address,
+            started=True,
+            before=before,
+            back_to=back_to,
         )
 
     def _left(self, started: float) -> float | None:
         return None if self.timeout is None else self.timeout - (time.monotonic() - started)
 
-    def _give_up(self, job: FollowedJob, after: str, instance: JobInstance | None = None) -> None:
+    def _fail(self, context: Context, job: FollowedJob, status: JobStatus, noted: str | None) -> NoReturn:
+        """The job is not where it was awaited, and will not get there."""
+        error = JobFailedError(describe_failure(self.hook, job, status, noted))
+        go_back = self._way_back(context, job, status)
+        if go_back is not None:
+            go_back(error)
+        raise error
+
+    def _give_up(
+        self, context: Context, job: FollowedJob, after: str, instance: JobInstance | None = None
+    ) -> NoReturn:
         instance = instance or self.hook.get_job_instance(job.job_instance_id)
-        raise JobTimeoutError(
-            f"connection '{self.dinky_conn_id}': {job} is {instance.status} and not {self.wait_for} after "
-            f"{after}. {self._stop(job)}\nDinky: {dinky_url(self.hook.config.base_url, job.job_instance_id)}"
+        go_back = self._way_back(context, job, instance.status, timed_out=True)
+        error = JobTimeoutError(
+            f"connection '{self.dinky_conn_id}': {job} is {instance.status} and not {self.wait_for} after {after}. "
+            f"{'' if go_back else self._stop(job)}\n"
+            f"Dinky: {dinky_url(self.hook.config.base_url, job.job_instance_id)}"
         )
+        if go_back is not None:
+            go_back(error)
+        raise error
+
+    def _way_back(
+        self, context: Context, job: FollowedJob, status: JobStatus, *, timed_out: bool = False
+    ) -> Callable[[Exception], NoReturn] | None:
+        """What puts things back as they were before a job that is not good, if that can be done; it raises, too."""
+        return None
 
     def _stop(self, job: FollowedJob, how: CancelOnKill = None) -> str:
         how = how or self.cancel_on_kill
@@ -339,22 +347,30 @@ class FollowingOperator(BaseOperator):
                 f"{job} is left running; stop it in Dinky, or with "
                 f"CancelTaskOperator(dinky_task_id={job.dinky_task_id})"
             )
-        from airflow_provider_dinky.client.blocking import DinkyClient
         from airflow_provider_dinky.client.errors import DinkyError
         from airflow_provider_dinky.client.retry import HASTY
 
         try:
             config = hasty(self.hook.config)
-            with DinkyClient(config, HASTY) as client:
+            # A sign-in of its own would take time that there is not, and sign out everybody else of the same user.
+            with self.hook.client.with_patience(config, HASTY) as client:
                 return client.run(stop_steps(job, how, config))
         except DinkyError as error:
             return f"Whether {job} was stopped is not known: {error}"
 
+    def _stop_once(self, job: FollowedJob) -> None:
+        if not self._killed_said:
+            self._killed_said = True
+            self.log.warning("The task is being ended. %s", self._stop(job))
+
+    def _check_not_killed(self) -> None:
+        if self._killed:
+            raise DinkyTaskError("the task was ended while it waited")
+
     def _sleep(self, how_long: float) -> None:
         until = time.monotonic() + how_long
         while True:
-            if self._killed:
-                raise DinkyTaskError("the task was ended while it waited")
+            self._check_not_killed()
             left = until - time.monotonic()
             if left <= 0:
                 return

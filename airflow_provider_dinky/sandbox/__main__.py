@@ -81,8 +81,7 @@ class _CannotListen(Exception):
 
 
 def _serve(options: argparse.Namespace, stack: ExitStack) -> None:
-    runtime = flink.make_runtime(options, stack) if flink.wanted(options) else None
-    parameters = {} if runtime is None else flink.sandbox_parameters(runtime, options, stack)
+    runtime, parameters = flink.make_runtime(options, stack) if flink.wanted(options) else (None, {})
     sandbox = _sandbox(options, parameters)
     if runtime is not None:
         try:

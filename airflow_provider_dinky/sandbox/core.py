@@ -105,7 +105,7 @@ class SandboxCore(Controls):
         if request.path == "/":
             return Response(200, pages.PAGE, "text/html")
         if request.path == "/sandbox/state":
-            return Response.of(pages.state(self))
+            return Response.of(await pages.state(self))
         if self._control is not None and request.path.startswith("/sandbox/"):
             return await self._control.handle(request)
         received = ReceivedRequest(

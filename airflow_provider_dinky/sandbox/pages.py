@@ -7,20 +7,25 @@ It answers the addresses that Dinky's and Flink's links lead to: ``/#/devops/job
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import shapes
 from .envelope import time_text
+from .simulated import SimulatedEngine
 
 if TYPE_CHECKING:
     from .core import SandboxCore
+    from .engine import Engine, JobRecord
 
 PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 
 
-def state(core: SandboxCore) -> dict[str, Any]:
+async def state(core: SandboxCore) -> dict[str, Any]:
     """Return all that the page shows: tasks, job instances with their submits, Flink jobs, faults."""
+    jobs = await _jobs(core.engine)
     store, address = core.dinky.store, core.engine.address
     return {
         "now": time_text(core.clock.now()),
@@ -43,8 +48,15 @@ def state(core: SandboxCore) -> dict[str, Any]:
                 "started": time_text(job.started),
                 "ended": None if job.ended is None else time_text(job.ended),
             }
-            for job in reversed(core.engine.jobs)
+            for job in reversed(jobs)
         ],
         "requests": len(core.requests),
         "faults": core.faults.describe(),
     }
+
+
+async def _jobs(engine: Engine) -> Sequence[JobRecord]:
+    if isinstance(engine, SimulatedEngine):
+        return engine.jobs
+    # A real Flink is asked over the network, and may keep one waiting.
+    return await asyncio.to_thread(lambda: engine.jobs)

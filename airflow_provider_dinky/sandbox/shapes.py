@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from .dinky import SavepointResult, SubmitResult
 from .envelope import iso_text, time_text
@@ -64,11 +65,11 @@ def _job_config(
     task: TaskSpec, variables: Mapping[str, str], savepoint_path: str | None, address: str | None
 ) -> dict[str, Any]:
     extra = {"execution.savepoint.path": savepoint_path} if savepoint_path else {}
-    host, _, port = (address or "").partition(":")
+    job_manager = urlsplit(f"//{address or ''}")
     executor = {
         "type": "standalone",
-        "host": host or None,
-        "port": int(port) if port else None,
+        "host": job_manager.hostname,
+        "port": job_manager.port,
         "useBatchModel": False,
         "checkpoint": None,
         "parallelism": 1,

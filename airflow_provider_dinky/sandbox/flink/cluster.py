@@ -131,8 +131,14 @@ class FlinkCluster:
         self._kept().kill(JOB_MANAGER)
 
     def revive_job_manager(self, *, with_jobs: bool = True) -> None:
-        """Start the job manager again, with its jobs or with no memory of them; returns before it is up."""
+        """Start the job manager again, with its jobs or with no memory of them; returns before it is up.
+
+        One that runs is left alone, unless it is to forget its jobs.
+        """
+        if with_jobs and self._kept().exit_code(JOB_MANAGER) is None:
+            return
         if not with_jobs:
+            self._kept().kill(JOB_MANAGER)
             self._generation += 1
             self._write_settings()
             self._kept().kill(TASK_MANAGER)
@@ -144,8 +150,9 @@ class FlinkCluster:
         self._kept().kill(TASK_MANAGER)
 
     def revive_task_manager(self) -> None:
-        """Start a new task manager; returns before its slots are there."""
-        self._start(TASK_MANAGER)
+        """Start a new task manager, unless one runs; returns before its slots are there."""
+        if self._kept().exit_code(TASK_MANAGER) is not None:
+            self._start(TASK_MANAGER)
 
     def _start(self, name: str) -> None:
         log = self.folder / f"{name}.log"

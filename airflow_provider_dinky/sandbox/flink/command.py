@@ -40,27 +40,22 @@ def wanted(options: argparse.Namespace) -> bool:
     return options.engine == "flink" or options.flink_rest is not None
 
 
-def make_runtime(options: argparse.Namespace, stack: ExitStack) -> FlinkRuntime:
-    """Return what the options ask for; it is not started yet, and ends with the stack. Raises FlinkUnavailable."""
-    from .runtime import FlinkRuntime
+def make_runtime(options: argparse.Namespace, stack: ExitStack) -> tuple[FlinkRuntime, dict[str, Any]]:
+    """Return what the options ask for, and the sandbox's parameters that differ with it.
 
-    runtime = FlinkRuntime(rest_url=options.flink_rest, port=options.flink_port, tell=_tell)
-    stack.callback(runtime.stop)
-    return runtime
-
-
-def sandbox_parameters(
-    runtime: FlinkRuntime, options: argparse.Namespace, stack: ExitStack
-) -> dict[str, Any]:
-    """Return the sandbox's parameters that differ with a real Flink."""
-    from .runtime import TIMING
+    It is not started yet, and ends with the stack. Raises FlinkUnavailable.
+    """
+    from .runtime import TIMING, FlinkRuntime
     from .tasks import flink_tasks
 
+    # Before the runtime, to be removed after it has ended: a job that runs would make the folder again.
     turnover = options.turnover or stack.enter_context(
         tempfile.TemporaryDirectory(prefix="dinky-sandbox-turnover-", ignore_cleanup_errors=True)
     )
+    runtime = FlinkRuntime(rest_url=options.flink_rest, port=options.flink_port, tell=_tell)
+    stack.callback(runtime.stop)
     savepoints = None if options.savepoints is None else Path(options.savepoints)
-    return {
+    return runtime, {
         "engine": runtime.engine(savepoints),
         "tasks": options.tasks or flink_tasks(Path(turnover)),
         "timing": TIMING,

@@ -32,6 +32,7 @@ from .submitter import SqlFailed, Submitter
 
 _POLL_SECONDS = 0.05
 _JOB_OVER = 409
+_LOST = "LOST"
 _NO_JOB = Throwable(
     "java.lang.IllegalArgumentException", "The SQL starts no job: there is no INSERT in it (and no SELECT)."
 )
@@ -72,13 +73,16 @@ class FlinkEngine:
 
     @property
     def jobs(self) -> tuple[JobRecord, ...]:
+        # Taken before Flink is asked: the answer need not know a job that is submitted meanwhile.
+        wanted = [jid for jid, record in list(self._jobs.items()) if _may_change(record)]
         try:
             overview = {job["jid"]: job for job in self._rest.ask_blocking("/jobs/overview")["jobs"]}
         except (EngineUnreachable, JobNotFound, FlinkRefused):
             return tuple(self._jobs.values())
-        for jid, record in list(self._jobs.items()):
-            if record.active:
-                self._jobs[jid] = _updated(record, overview.get(jid))
+        for jid in wanted:
+            # Another thread may have seen its end meanwhile.
+            if _may_change(self._jobs[jid]):
+                self._jobs[jid] = _updated(self._jobs[jid], overview.get(jid))
         return tuple(self._jobs.values())
 
     async def submit(self, submission: Submission) -> str:
@@ -190,10 +194,17 @@ def _savepoint_failed(trace: str) -> Throwable:
     )
 
 
+def _may_change(record: JobRecord) -> bool:
+    """Whether Flink may have news of it: a job manager that comes back may bring back what seemed to be lost."""
+    return record.active or record.state == _LOST
+
+
 def _updated(record: JobRecord, seen: Mapping[str, Any] | None) -> JobRecord:
     """Return the record as Flink's overview has it; a job that is not there has gone with its cluster."""
     if seen is None:
-        return dataclasses.replace(record, state="LOST", ended=time.time())
+        return (
+            record if record.state == _LOST else dataclasses.replace(record, state=_LOST, ended=time.time())
+        )
     started = seen["start-time"] / 1000
     return dataclasses.replace(record, state=seen["state"], started=started, ended=_ended(seen))
 

@@ -8,6 +8,7 @@ and ends. Signals from a terminal do not reach it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -17,6 +18,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+if __name__ != "__main__":
+    from .errors import FlinkUnavailable
 
 
 class Keeper:
@@ -37,7 +41,10 @@ class Keeper:
         self._one_at_a_time = threading.Lock()
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], output: Path) -> int:
-        """Start a process under a name that is free again once it has ended; return its id."""
+        """Start a process under a name that is free again once it has ended; return its id.
+
+        :raises FlinkUnavailable: it could not be started, or one of that name still runs.
+        """
         order = {"command": list(command), "environment": dict(environment), "output": str(output)}
         return int(self._order("start", name, **order)["pid"])
 
@@ -54,25 +61,32 @@ class Keeper:
         """End all processes and remove the folder."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        # One that was killed has left an order unread.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 
     def _order(self, what: str, name: str, **details: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with self._one_at_a_time:
-            self._process.stdin.write(json.dumps({"do": what, "name": name, **details}) + "\n")
-            self._process.stdin.flush()
-            answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        try:
+            with self._one_at_a_time:
+                self._process.stdin.write(json.dumps({"do": what, "name": name, **details}) + "\n")
+                self._process.stdin.flush()
+                answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        except (OSError, ValueError) as error:
+            raise FlinkUnavailable("the process that started Flink has ended") from error
         if "error" in answer:
-            raise OSError(answer["error"])
+            raise FlinkUnavailable(f"Flink's {name}: {answer['error']}")
         return answer
 
 
 def _obey(order: dict[str, Any], processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, Any]:
     name = order["name"]
     if order["do"] == "start":
+        if name in processes and processes[name].poll() is None:
+            return {"error": "it runs already"}
         with open(order["output"], "ab") as output:
             process = subprocess.Popen(
                 order["command"],

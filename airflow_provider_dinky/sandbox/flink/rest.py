@@ -26,7 +26,7 @@ class FlinkRest:
     def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
-        self.address = f"{host}:{port}"
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def send(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None

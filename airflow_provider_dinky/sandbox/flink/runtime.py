@@ -112,6 +112,10 @@ class FlinkRuntime:
             overview = self.rest.ask_blocking("/overview")
         except (EngineUnreachable, JobNotFound, FlinkRefused, ValueError) as error:
             raise FlinkUnavailable(f"no Flink answers at {self.web_page}: {error}") from error
+        if not isinstance(overview, dict) or not {"flink-version", "slots-available", "slots-total"} <= set(
+            overview
+        ):
+            raise FlinkUnavailable(f"what answers at {self.web_page} is no Flink")
         version = str(overview["flink-version"])
         if not version.startswith(f"{_MINOR}."):
             raise FlinkUnavailable(

@@ -45,7 +45,9 @@ class Submitter:
     def __init__(self, environment: FlinkEnvironment, java: Path, host: str, port: int) -> None:
         self._environment = environment
         self._java = java
-        self._target = {"execution.target": "remote", "rest.address": host, "rest.port": str(port)}
+        # Flink makes a URL of it, and so wants IPv6 in brackets.
+        address = f"[{host}]" if ":" in host else host
+        self._target = {"execution.target": "remote", "rest.address": address, "rest.port": str(port)}
         self._ids = itertools.count()
         self._lock = threading.Lock()
         self._waiting: dict[int, Future[dict[str, Any]]] = {}

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from airflow_provider_dinky.exceptions import DinkyTaskError
+from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.operators.dinky import (
     CancelTaskOperator,
     SavepointTaskOperator,
     SubmitTaskOperator,
 )
 from airflow_provider_dinky.sandbox import Sandbox
-from tests.airflow_task import execute, new_context
+from tests.airflow_task import StateStore, execute, new_context
 
 STREAM = 1
 
@@ -40,6 +42,15 @@ def savepoint(dinky_task_id: Any = STREAM, **kwargs: Any) -> SavepointTaskOperat
 
 def asked(sandbox: Sandbox, what: str) -> int:
     return sum(request.path.endswith(what) for request in sandbox.requests)
+
+
+def ended(sandbox: Sandbox) -> None:
+    """Wait until Dinky, too, knows that the newest job has ended."""
+    with DinkyHook("signed_in") as hook:
+        newest = hook.get_latest_job_instance(STREAM)
+        while newest is not None and newest.status.is_active:
+            time.sleep(0.02)
+            newest = hook.refresh_job_instance(newest.id)
 
 
 class TestCancel:
@@ -86,6 +97,47 @@ class TestCancel:
             task.execute(new_context(task))
         assert asked(sandbox, "/cancel") == 1
 
+    @pytest.mark.parametrize("kept", [True, False], ids=["store", "no store"])
+    def test_a_retry_tells_the_savepoint_of_an_earlier_try(
+        self, sandbox: Sandbox, running: int, kept: bool
+    ) -> None:
+        store = StateStore() if kept else None
+        first = cancel(dinky_conn_id="signed_in", with_savepoint=True, retries=1)
+        path = first.execute(new_context(first, store=store))
+        ended(sandbox)
+        retry = cancel(dinky_conn_id="signed_in", with_savepoint=True, retries=1)
+
+        assert retry.execute(new_context(retry, store=store, try_number=2)) == path
+        assert asked(sandbox, "/task/savepoint") == 1
+
+    def test_a_retry_that_knows_no_savepoint_fails(
+        self, sandbox: Sandbox, running: int, conn_id: str
+    ) -> None:
+        plain = cancel(dinky_conn_id=conn_id)
+        plain.execute(new_context(plain))
+        ended(sandbox)
+        task = cancel(dinky_conn_id=conn_id, with_savepoint=True, retries=1)
+
+        with pytest.raises(DinkyTaskError, match="CANCELED.*find it in Dinky"):
+            task.execute(new_context(task, try_number=2))
+        assert task.execute(new_context(task)) is None, "a first try has stopped nothing"
+
+    def test_a_savepoint_of_an_earlier_job_is_not_told(self, sandbox: Sandbox, running: int) -> None:
+        earlier = savepoint(dinky_conn_id="signed_in", savepoint_type="stop")
+        earlier.execute(new_context(earlier))
+        ended(sandbox)
+        again = SubmitTaskOperator(
+            task_id="start", dinky_task_id=STREAM, dinky_conn_id="signed_in", wait_for="submitted"
+        )
+        execute(again, new_context(again, run_id="again"))
+        plain = cancel(dinky_conn_id="signed_in")
+        plain.execute(new_context(plain))
+        ended(sandbox)
+        task = cancel(dinky_conn_id="signed_in", with_savepoint=True, retries=1)
+
+        with pytest.raises(DinkyTaskError, match="job instance 2 is CANCELED.*find it in Dinky"):
+            task.execute(new_context(task, try_number=2))
+
     @pytest.mark.quirks
     def test_on_a_dinky_that_has_just_started(self, sandbox: Sandbox, running: int) -> None:
         sandbox.restart()
@@ -115,6 +167,32 @@ class TestSavepoint:
         task.execute(new_context(task))
         assert sandbox.engine.jobs[0].state != "INITIALIZING"
         assert sandbox.engine.jobs[0].savepoints
+
+    @pytest.mark.parametrize("kind", ["stop", "cancel"])
+    @pytest.mark.parametrize("kept", [True, False], ids=["store", "no store"])
+    def test_a_retry_tells_the_savepoint_that_an_earlier_try_has_stopped_the_job_with(
+        self, sandbox: Sandbox, running: int, kind: Any, kept: bool
+    ) -> None:
+        store = StateStore() if kept else None
+        first = savepoint(dinky_conn_id="signed_in", savepoint_type=kind, retries=1)
+        path = first.execute(new_context(first, store=store))
+        ended(sandbox)
+        retry = savepoint(dinky_conn_id="signed_in", savepoint_type=kind, retries=1)
+
+        assert retry.execute(new_context(retry, store=store, try_number=2)) == path
+        assert asked(sandbox, "/task/savepoint") == 1
+
+    @pytest.mark.parametrize("kind", ["stop", "cancel"])
+    def test_of_a_job_that_has_ended_is_refused(
+        self, sandbox: Sandbox, running: int, conn_id: str, kind: Any
+    ) -> None:
+        plain = cancel(dinky_conn_id=conn_id)
+        plain.execute(new_context(plain))
+        ended(sandbox)
+        task = savepoint(dinky_conn_id=conn_id, savepoint_type=kind)
+
+        with pytest.raises(DinkyTaskError, match="savepoint .* of Dinky task 1"):
+            task.execute(new_context(task))
 
     @pytest.mark.quirks
     def test_on_a_dinky_that_has_just_started(self, sandbox: Sandbox, running: int) -> None:

@@ -2,30 +2,41 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_dinky.client.models import Lineage
+from airflow_provider_dinky.exceptions import JobFailedError
 from airflow_provider_dinky.lineage import _tables
 from airflow_provider_dinky.operators.dinky import RestartTaskOperator, SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
 from tests.airflow_task import new_context
 
-ORDERS, REPORT = 1, 2
+ORDERS, REPORT, FAILING = 1, 2, 4
 
 
-def lineage_of(operator: Any) -> Any:
+def extractor(operator: Any) -> Any:
     pytest.importorskip(
         "airflow.providers.openlineage", reason="Airflow's OpenLineage provider is not installed"
     )
     from airflow.providers.openlineage.extractors.base import DefaultExtractor
 
-    return DefaultExtractor(operator).extract_on_complete(None)
+    return DefaultExtractor(operator)
 
 
-def finished(operator: type[SubmitTaskOperator] | type[RestartTaskOperator], task: int, **kwargs: Any) -> Any:
-    ready = operator(task_id="t", dinky_task_id=task, dinky_conn_id="signed_in", poll_interval=0.02, **kwargs)
+def lineage_of(operator: Any) -> Any:
+    return extractor(operator).extract_on_complete(None)
+
+
+def finished(
+    operator: type[SubmitTaskOperator] | type[RestartTaskOperator],
+    task: int,
+    conn_id: str = "signed_in",
+    **kwargs: Any,
+) -> Any:
+    ready = operator(task_id="t", dinky_task_id=task, dinky_conn_id=conn_id, poll_interval=0.02, **kwargs)
     ready.execute(new_context(ready))
     return ready
 
@@ -45,23 +56,53 @@ def test_a_started_job_reports_what_it_reads_and_writes(sandbox: Sandbox, operat
     assert lineage.job_facets == {}
 
 
-def test_the_sql_only_if_asked_for_and_without_its_secrets(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    secret = "CREATE TABLE t (a INT) WITH ('connector'='jdbc', 'password'='hidden-one');"
-    monkeypatch.setattr("airflow_provider_dinky.client.calls.export_sql", _answers(secret))
-    sql = lineage_of(finished(SubmitTaskOperator, ORDERS, lineage_sql=True)).job_facets["sql"].query
+SECRET = "CREATE TABLE t (a INT) WITH ('connector'='jdbc', 'password'='hidden-one');"
+
+
+def test_the_sql_only_if_asked_for_and_without_its_secrets(sandbox: Sandbox, conn_id: str) -> None:
+    done = finished(SubmitTaskOperator, ORDERS, conn_id, lineage_sql=True)
+    tasks = sandbox._core.dinky.tasks
+    tasks[ORDERS] = replace(tasks[ORDERS], sql=SECRET)
+    sql = lineage_of(done).job_facets["sql"].query
 
     assert "CREATE TABLE t" in sql
     assert "hidden-one" not in sql
 
 
-def _answers(text: str) -> Any:
-    from airflow_provider_dinky.client import calls
+def test_no_sql_takes_no_lineage_away(sandbox: Sandbox, conn_id: str) -> None:
+    done = finished(SubmitTaskOperator, ORDERS, conn_id, lineage_sql=True)
+    for path in ("/openapi/exportSql", "/api/task"):
+        sandbox.fault("status", path, status=500, count=None)
+    lineage = lineage_of(done)
 
-    return lambda dinky_task_id: calls.ApiCall(
-        "SQL", "GET", "/openapi/exportSql", lambda answer: text, params={"id": dinky_task_id}
+    assert len(lineage.inputs) == len(lineage.outputs) == 1
+    assert lineage.job_facets == {}
+
+
+@pytest.mark.quirks
+def test_the_sql_in_spite_of_the_tenant(sandbox: Sandbox, conn_id: str) -> None:
+    done = finished(SubmitTaskOperator, ORDERS, conn_id, lineage_sql=True)
+    sandbox.other_tenant_busy(0.5)
+    assert "orders_by_customer" in lineage_of(done).job_facets["sql"].query
+
+
+def test_nobody_is_signed_out(sandbox: Sandbox) -> None:
+    done = finished(SubmitTaskOperator, ORDERS, lineage_sql=True)
+    before = sum(request.path == "/api/login" for request in sandbox.requests)
+    lineage_of(done)
+    assert sum(request.path == "/api/login" for request in sandbox.requests) == before
+
+
+def test_a_failed_task_reports_nothing_and_asks_nobody(sandbox: Sandbox) -> None:
+    failed = SubmitTaskOperator(
+        task_id="t", dinky_task_id=FAILING, dinky_conn_id="signed_in", poll_interval=0.02, wait_for="finished"
     )
+    with pytest.raises(JobFailedError):
+        failed.execute(new_context(failed))
+    asked = len(sandbox.requests)
+    assert extractor(failed).extract_on_failure(None) is None
+    assert failed.get_openlineage_facets_on_failure(None) is None
+    assert len(sandbox.requests) == asked
 
 
 def test_no_lineage_is_no_trouble(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:

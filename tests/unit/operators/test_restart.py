@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dinky.exceptions import DinkyTaskError
+from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError, StateLostError
 from airflow_provider_dinky.operators.dinky import RestartTaskOperator, SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
+from airflow_provider_dinky.submission import Starter
 from tests.airflow_task import StateStore, execute, new_context
 
 STREAM, REPORT, PAYMENTS = 1, 2, 7
@@ -97,7 +98,9 @@ class TestRestart:
         task = restart(REPORT, dinky_conn_id=conn_id)
         execute(task, new_context(task))
 
-        assert sandbox.engine.jobs[-1].state == "RUNNING"
+        # A bounded job, which on a busy machine has ended by now.
+        assert sandbox.engine.jobs[-1].state in ("RUNNING", "FINISHED")
+        assert len(sandbox.engine.jobs) == (2 if before == "finished" else 1)
         assert sandbox.engine.jobs[-1].resumed_from is None
 
     def test_of_plain_sql_runs_it(self, sandbox: Sandbox) -> None:
@@ -220,6 +223,15 @@ class TestNeverLeavesItDownSilently:
             execute(task, new_context(task))
         assert states(sandbox) == ["RUNNING"]
 
+    def test_a_restart_of_dinkys_own_without_state_fails_and_is_not_retried(self, sandbox: Sandbox) -> None:
+        start()
+        sandbox.fail_savepoints()
+        task = restart(method="endpoint")
+
+        with pytest.raises(StateLostError, match="WITHOUT its state.*Job instance 2 runs"):
+            execute(task, new_context(task, store=StateStore()))
+        assert sandbox.engine.jobs[-1].resumed_from is None
+
     def test_a_job_out_of_sight_is_not_restarted(self, sandbox: Sandbox, conn_id: str) -> None:
         start()
         sandbox.kill_cluster()
@@ -339,6 +351,27 @@ def test_a_retry_after_going_back_restarts_anew(sandbox: Sandbox) -> None:
     retry = restart(method="steps")
 
     assert execute(retry, new_context(retry)) == 3
+
+
+def test_of_two_starts_at_once_the_later_gives_way(
+    sandbox: Sandbox, conn_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Starter.start
+
+    def late(starter: Starter, *args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(Starter, "start", begin)
+        other = restart(wait_for="submitted")
+        other.execute(new_context(other, run_id="other"))
+        return begin(starter, *args, **kwargs)
+
+    monkeypatch.setattr(Starter, "start", late)
+    task = restart(dinky_conn_id=conn_id)
+
+    with pytest.raises(RivalJobError, match="job instance 2.*beside job instance 1.*asked to cancel"):
+        execute(task, new_context(task))
+    first, second = sandbox.engine.jobs
+    assert first.ended is None
+    assert second.state in ("CANCELLING", "CANCELED")
 
 
 def test_nonsense_touches_nothing(sandbox: Sandbox) -> None:

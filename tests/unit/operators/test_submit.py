@@ -9,7 +9,12 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_dinky._compat import AirflowSkipException, TaskDeferralTimeout
-from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError, JobTimeoutError
+from airflow_provider_dinky.exceptions import (
+    DinkyTaskError,
+    JobFailedError,
+    JobRunsAlreadyError,
+    JobTimeoutError,
+)
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.submission import Starter
@@ -218,11 +223,28 @@ class TestIfRunning:
 
     def test_fail_is_the_default(self, sandbox: Sandbox, running: int, conn_id: str) -> None:
         task = submit(STREAM, dinky_conn_id=conn_id)
-        with pytest.raises(
-            DinkyTaskError, match=rf"active job already: job instance {running}, RUNNING, since"
-        ):
+        # Where nothing is kept and nothing can be proved, a retry could take that job for its own.
+        error = DinkyTaskError if conn_id == "signed_in" else JobRunsAlreadyError
+        with pytest.raises(error, match=rf"active job already: job instance {running}, RUNNING, since"):
             execute(task, new_context(task))
         assert len(sandbox.engine.jobs) == 1
+
+    @pytest.mark.parametrize("if_running", ["fail", "attach"])
+    def test_a_job_that_has_ended_without_dinky_noticing_does_not_run(
+        self, sandbox: Sandbox, running: int, if_running: str
+    ) -> None:
+        sandbox.miss_the_end()
+        sandbox.finish_job(sandbox.engine.jobs[0].jid)
+        sandbox.set_status(running, "RUNNING")
+        task = submit(STREAM, if_running=if_running)
+        assert execute(task, new_context(task)) > running
+        assert len(sandbox.engine.jobs) == 2
+
+    def test_an_attached_job_has_its_place_in_flink(self, sandbox: Sandbox, running: int) -> None:
+        task = submit(STREAM, if_running="attach")
+        context = new_context(task)
+        execute(task, context)
+        assert sandbox.engine.jobs[0].jid in context["ti"].xcom["flink_job_link"]
 
     def test_skip(self, sandbox: Sandbox, running: int) -> None:
         task = submit(STREAM, if_running="skip")
@@ -461,6 +483,49 @@ class TestKill:
     def test_before_there_is_a_job_does_nothing(self, sandbox: Sandbox) -> None:
         submit(STREAM, cancel_on_kill="cancel").on_kill()
         assert not sandbox.requests
+
+    def test_in_one_request_and_without_a_sign_in_of_its_own(self, sandbox: Sandbox) -> None:
+        task = submit(STREAM, cancel_on_kill="cancel")
+        execute(task, new_context(task))
+        asked = len(sandbox.requests)
+        task.on_kill()
+        assert [request.path for request in sandbox.requests[asked:]] == ["/api/task", "/api/task/cancel"]
+
+    def test_before_the_submit_starts_nothing(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        task = submit(STREAM)
+        real = task.hook.get_latest_job_instance
+
+        def look_and_kill(dinky_task_id: int) -> Any:
+            task.on_kill()
+            return real(dinky_task_id)
+
+        monkeypatch.setattr(task.hook, "get_latest_job_instance", look_and_kill)
+        with pytest.raises(DinkyTaskError, match="the task was ended"):
+            execute(task, new_context(task))
+        assert not sandbox.engine.jobs
+
+    @pytest.mark.parametrize(
+        ("how", "states"), [("cancel", ("CANCELLING", "CANCELED")), (None, ("INITIALIZING", "RUNNING"))]
+    )
+    def test_during_the_submit_counts_for_its_job(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, how: Any, states: tuple[str, ...]
+    ) -> None:
+        task = submit(STREAM, cancel_on_kill=how)
+        real = task._publish
+
+        def kill_and_publish(context: Any, job: Any) -> None:
+            followed, task._followed = task._followed, None
+            task.on_kill()
+            task._followed = followed
+            real(context, job)
+
+        monkeypatch.setattr(task, "_publish", kill_and_publish)
+        with pytest.raises(DinkyTaskError, match="the task was ended"):
+            execute(task, new_context(task))
+        (job,) = sandbox.engine.jobs
+        assert job.state in states
 
     def test_ends_the_wait(self, sandbox: Sandbox) -> None:
         task = submit(STREAM, wait_for="finished")

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The second half of a restart: the old job has ended, with a savepoint; start the new one, or go back.
+
+What fails here must not leave the job down: it is started again from the savepoint just taken, and where that fails,
+too, the error says from which path to resume.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider_dinky._compat import AirflowFailException
+from airflow_provider_dinky.client import calls
+from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.job_config import JobConfig
+from airflow_provider_dinky.client.models import SubmitResult
+from airflow_provider_dinky.client.status import JobStatus
+from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
+from airflow_provider_dinky.followed import look_anew
+from airflow_provider_dinky.intent import Intent, Journal, Step
+from airflow_provider_dinky.submission import Starter
+
+if TYPE_CHECKING:
+    from airflow_provider_dinky.client.models import JobInstance
+    from airflow_provider_dinky.followed import FollowedJob
+    from airflow_provider_dinky.hooks.dinky import DinkyHook
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class NewStart:
+    """Starts the new job of a restart.
+
+    :param starter: starts it, under the run's mark and journal.
+    :param variables: for the new job; None takes over those of the old one, where Dinky shows them.
+    :param stop_timeout: seconds a job may take to end.
+    """
+
+    hook: DinkyHook
+    starter: Starter
+    variables: Mapping[str, Any] | None = None
+    stop_timeout: float = 180.0
+
+    def roll_back(self, job: FollowedJob, failure: Exception) -> NoReturn:
+        """The new job was started, and is not good: stop it, and start again from the savepoint taken before.
+
+        :param job: the new job, with ``before`` and ``back_to``.
+        :param failure: what is wrong with it.
+        :raises DinkyTaskError: always, with what stands now and ``failure``.
+        """
+        with self._naming_the_path(job.back_to):
+            self._roll_back(job, failure)
+
+    def _roll_back(self, job: FollowedJob, failure: Exception) -> NoReturn:
+        assert job.before is not None
+        assert job.back_to is not None
+        newest = self.hook.get_latest_job_instance(self._task_id)
+        if newest is None or newest.id != job.job_instance_id:
+            raise self._error(
+                f"It was not rolled back: the task's job instance is {newest.id if newest else 'none'} by now. The "
+                f"savepoint taken before is {job.back_to}",
+                failure,
+            ) from failure
+        ended = self._end_of(newest)
+        if not ended.status.is_final:
+            raise self._error(
+                f"It was not rolled back: job instance {ended.id} is {ended.status}, and a second job beside it would "
+                f"do harm. To roll back by hand, stop it and resume from {job.back_to}",
+                failure,
+            ) from failure
+        last = self._journal.last() or Intent(
+            self.starter.run_key, Step.STARTED, self.starter.pace.now(), 0.0
+        )
+        stopped = last.then(Step.STOPPED, baseline=job.before, taken=job.back_to, resume_from=job.back_to)
+        self._go_back(stopped, self.hook.get_job_instance(job.before), failure)
+
+    @property
+    def _journal(self) -> Journal:
+        return self.starter.journal
+
+    @property
+    def _task_id(self) -> int:
+        return self.starter.dinky_task_id
+
+    def _submit_or_go_back(self, stopped: Intent, old: JobInstance) -> SubmitResult:
+        # All that is read is read first: a look that fails is no submit that failed.
+        variables, newest = self._variables(old), self._newest_id(stopped, old)
+        before = self._journal.last()
+        try:
+            return self.starter.start(stopped.resume_from, variables, newest, intent=stopped)
+        except DinkyError as error:
+            last = self._journal.last()
+            if last is before or last is None or last.step is not Step.REFUSED:
+                # Not sent, or it may be under way: a second job beside it would do harm.
+                raise
+            self._go_back(stopped, old, error)
+
+    def _go_back(self, stopped: Intent, old: JobInstance, error: Exception) -> NoReturn:
+        """The new start failed: start again from the savepoint just taken, and fail all the same."""
+        taken = stopped.taken
+        if taken is None:
+            raise self._down(old, error)
+        log.error("The new start failed; starting again from the savepoint just taken, %s. %s", taken, error)
+        try:
+            variables, newest = self._variables_before(old), self._newest_id(stopped, old)
+        except DinkyError as unreadable:
+            raise self._error(
+                f"Starting again from the savepoint just taken was not tried, since Dinky could not be asked: "
+                f"{unreadable}\nThe job of Dinky task {self._task_id} is DOWN; resume it from {taken}",
+                error,
+            ) from error
+        back = stopped.then(
+            Step.BACK, sent_at=self.starter.pace.now(), patience=self._submit_patience(), job={}
+        )
+        self._journal.announce(back)
+        try:
+            job = self._way_back(back).start(taken, variables, newest)
+        except DinkyError as again:
+            if again.outcome_unknown:
+                raise self._error(
+                    f"Whether the job was started again from the savepoint just taken is not known: {again}\nIf it "
+                    f"does not run, resume it from {taken}",
+                    error,
+                ) from error
+            self._journal.note(stopped.then(Step.REFUSED))
+            raise self._error(
+                f"Starting again from the savepoint just taken failed too: {again}\nThe job of Dinky task "
+                f"{self._task_id} is DOWN; resume it from {taken}",
+                error,
+            ) from error
+        self._journal.note(back.then(Step.RETURNED))
+        raise self._error(
+            f"The job was started again from the savepoint just taken, {taken}: job instance "
+            f"{job.job_instance_id} runs as before the restart",
+            error,
+        ) from error
+
+    def _way_back(self, back: Intent) -> Starter:
+        # Under another mark, so that a retry does not take it for the restart it is to do, nor for an earlier way back.
+        key = f"{self.starter.run_key}/back/{back.sent_at:.3f}"
+        return replace(self.starter, run_key=key, journal=Journal(None, key))
+
+    def _end_of(self, job: JobInstance) -> JobInstance:
+        """Stop our new job, if it is there; returns it as it is then."""
+        now = self.hook.refresh_job_instance(job.id)
+        if now.status.is_final or now.status == JobStatus.UNKNOWN:
+            return now
+        try:
+            self.hook.cancel_task(self._task_id)
+        except DinkyError as error:
+            log.warning("Whether job instance %s was cancelled is not known: %s", job.id, error)
+        return self._wait_for_end(job.id)
+
+    def _wait_for_end(self, job_instance_id: int) -> JobInstance:
+        pace = self.starter.pace
+        deadline = pace.now() + self.stop_timeout
+        for pause in pace.pauses():
+            job = self.hook.refresh_job_instance(job_instance_id)
+            if job.status.is_final or pace.now() >= deadline:
+                return job
+            pace.sleep(min(pause, max(0.05, deadline - pace.now())))
+        raise AssertionError("pauses never end")
+
+    def _newest_id(self, stopped: Intent, old: JobInstance) -> int:
+        """Id of the task's newest job instance, which is to be there before the submit.
+
+        :raises RivalJobError: somebody else has started a job since the old one was stopped.
+        """
+        newest = self.hook.get_latest_job_instance(self._task_id)
+        if newest is None or newest.id == old.id:
+            return old.id
+        newest = look_anew(self.hook, newest)
+        if newest.status.is_active:
+            error = self._error(
+                f"job instance {newest.id}, {newest.status}, was started by somebody else since job instance "
+                f"{old.id} has ended, so no job was started beside it. The savepoint taken before is {stopped.taken}"
+            )
+            raise RivalJobError(str(error))
+        return newest.id
+
+    def _variables(self, old: JobInstance, so_far: str = "") -> Mapping[str, Any]:
+        """The variables of the new job.
+
+        :param so_far: what was done, for the error.
+        :raises DinkyTaskError: those of the old job are to be taken over, and Dinky does not know them any more.
+        """
+        if self.variables is not None:
+            return self.variables
+        variables = self._variables_of(old)
+        if variables is None:
+            raise self._error(
+                f"the variables that job instance {old.id} was started with are not known to Dinky any more, and a new "
+                "job without them could fail, or do something else: give variables ({} for none). " + so_far
+            )
+        return variables
+
+    def _variables_before(self, old: JobInstance) -> Mapping[str, Any]:
+        """The variables for the way back: those of the old job, else those for the new one."""
+        shown = self._variables_of(old) if self.hook.config.has_credentials else None
+        return (self.variables or {}) if shown is None else shown
+
+    def _variables_of(self, old: JobInstance) -> Mapping[str, Any] | None:
+        """The variables a job was started with: none where Dinky does not show them, None where it lost them."""
+        if not self.hook.config.has_credentials:
+            return {}
+        entry = self.hook.client.send(calls.get_job_info_detail(old.id)).history
+        return entry.variables if entry is not None and isinstance(entry.config_json, JobConfig) else None
+
+    @contextmanager
+    def _naming_the_path(self, path: str | None = None) -> Iterator[None]:
+        """Whatever goes wrong once the old job was stopped, the error says from which savepoint to resume.
+
+        :param path: the savepoint; None for what is written down.
+        """
+        try:
+            yield
+        except Exception as error:
+            last = self._journal.last()
+            if path is None and last is not None and last.step not in (Step.RETURNED, Step.STARTED):
+                path = last.taken
+            if path is None or path in str(error):
+                raise
+            text = self._error(
+                f"The job was stopped with savepoint {path}; if none of Dinky task {self._task_id} runs, resume it "
+                "from that. A retry of this task looks first",
+                error,
+            )
+            is_final = isinstance(error, AirflowFailException)
+            raise (type(error)(str(text)) if is_final else text) from error
+
+    def _submit_patience(self) -> float:
+        return self.hook.client.longest(calls.submit_task(self._task_id))
+
+    def _down(self, old: JobInstance, error: Exception | None) -> DinkyTaskError:
+        return self._error(
+            f"The job of Dinky task {self._task_id} is DOWN (job instance {old.id} is {old.status}), and the savepoint "
+            "taken before it was stopped, if any, is not known here: find it in Dinky under the task's savepoints, and "
+            "resume from it with SubmitTaskOperator(savepoint_path=...)",
+            error,
+        )
+
+    def _error(self, what: str, error: Exception | None = None) -> DinkyTaskError:
+        if error is not None:
+            return DinkyTaskError(f"{error}\n{what}")
+        return DinkyTaskError(
+            f"connection '{self.hook.dinky_conn_id}': restart of Dinky task {self._task_id}: {what}"
+        )

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the operators that start a job share: what it starts with, and what is checked before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from airflow_provider_dinky._compat import Context
+from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
+from airflow_provider_dinky.followed import look_anew
+from airflow_provider_dinky.operators.following import FollowingOperator
+from airflow_provider_dinky.parameters import choice, path_of, variables_of
+
+if TYPE_CHECKING:
+    from airflow_provider_dinky.client.models import JobInstance, SubmitResult
+    from airflow_provider_dinky.client.status import JobStatus
+    from airflow_provider_dinky.followed import FollowedJob
+    from airflow_provider_dinky.intent import Intent
+    from airflow_provider_dinky.restart import Method
+    from airflow_provider_dinky.submission import Starter
+
+
+_NEWEST_STATE = ("latest", "latest-state")
+"""What a savepoint that is taken just now answers best."""
+
+
+class StartingOperator(FollowingOperator):
+    """Base of the operators that start a job.
+
+    :param savepoint_path: savepoint or checkpoint to resume from, or one of ``latest`` (the newest savepoint that Dinky
+        knows), ``latest-checkpoint`` (the newest retained checkpoint of the task's last job) and ``latest-state`` (the
+        newer of the two). Templated.
+    :param variables: values for ``${name}`` in the task's SQL ("fragment" must be on in the task). Templated.
+    :param if_no_state: what to do if ``latest...`` finds nothing: ``fail``, or start ``fresh``, without state.
+    :param check_sql: let Dinky check the task's SQL before anything is stopped or started.
+    :param job_manager_address: ``host:port`` of Flink's job manager, to ask it on an anonymous connection that allows
+        Flink REST; Dinky tells it to signed-in users only. Templated.
+    :param result_limit: rows of a plain-SQL task that go into XCom.
+
+    :ivar stop_timeout: seconds the old job may take to end, in a restart.
+    :ivar on_conflict: what becomes of our job if another one of the task was started just before it.
+
+    The other parameters are those of :class:`~airflow_provider_dinky.operators.following.FollowingOperator`.
+    """
+
+    template_fields: Sequence[str] = (
+        *FollowingOperator.template_fields,
+        "savepoint_path",
+        "variables",
+        "job_manager_address",
+    )
+    template_fields_renderers = {"variables": "json"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        *,
+        savepoint_path: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        if_no_state: Literal["fail", "fresh"] = "fail",
+        check_sql: bool = False,
+        job_manager_address: str | None = None,
+        result_limit: int = 1_000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.savepoint_path = savepoint_path
+        self.variables = variables
+        self.if_no_state = choice("if_no_state", if_no_state, ("fail", "fresh"))
+        self.check_sql = check_sql
+        self.job_manager_address = job_manager_address
+        self.result_limit = result_limit
+        self.stop_timeout = 180.0
+        self.on_conflict: Literal["stop", "fail"] = "stop"
+
+    def _check_view(self) -> None:
+        """Whether checkpoints can be seen at all, before anything is started.
+
+        :raises FlinkNotVisibleError: they cannot.
+        """
+        if self.wait_for == "checkpointed":
+            from airflow_provider_dinky.checkpoints import check_visible
+
+            check_visible(self.hook.config)
+
+    def _given_variables(self) -> dict[str, Any] | None:
+        return variables_of(self.variables, self.dinky_conn_id)
+
+    def _prepare(
+        self,
+        context: Context,
+        dinky_task_id: int,
+        variables: Mapping[str, Any] | None,
+        *,
+        stops_a_job: bool = False,
+    ) -> str | None:
+        """What comes before anything is touched: check the SQL, and find out where to resume from."""
+        from airflow_provider_dinky.resume_points import resolve
+
+        self._check(dinky_task_id, variables)
+        found = resolve(
+            self.hook,
+            dinky_task_id,
+            path_of(self.savepoint_path),
+            if_no_state=self.if_no_state,
+            job_manager_address=self.job_manager_address,
+        )
+        if stops_a_job and found.lost_on_cancel:
+            raise DinkyTaskError(
+                f"connection '{self.dinky_conn_id}': {found.why}, but Flink deletes it when the job is stopped. "
+                "Nothing was touched. Take a savepoint instead (savepoint_path=None), or let the job keep them "
+                "(execution.checkpointing.externalized-checkpoint-retention)"
+            )
+        if found.is_chosen:
+            self.log.info("%s", found.why)
+            point = {"path": found.path, "kind": found.kind, "why": found.why}
+            self._push(context, {"resume_point": point})
+        # A task that was killed meanwhile starts nothing any more.
+        self._check_not_killed()
+        return found.path
+
+    def _check(self, dinky_task_id: int, variables: Mapping[str, Any] | None) -> None:
+        from airflow_provider_dinky.sql_check import check_sql
+
+        if self.check_sql:
+            check_sql(self.hook, dinky_task_id, variables)
+
+    def _prepare_restart(
+        self,
+        context: Context,
+        dinky_task_id: int,
+        variables: Mapping[str, Any] | None,
+        old: JobInstance | None,
+    ) -> str | None:
+        is_running = old is not None and old.status.is_active
+        if is_running and path_of(self.savepoint_path) in _NEWEST_STATE:
+            self._check(dinky_task_id, variables)
+            path = None
+        else:
+            path = self._prepare(context, dinky_task_id, variables, stops_a_job=is_running)
+        if old is not None and is_running:
+            self._announce_stop(context, dinky_task_id, old.id)
+        return path
+
+    def _restart(
+        self,
+        context: Context,
+        starter: Starter,
+        variables: Mapping[str, Any] | None,
+        *,
+        method: Method = "auto",
+    ) -> int | None:
+        """Restart the task's job, and follow the new one."""
+        from airflow_provider_dinky.intent import Step
+        from airflow_provider_dinky.restart import Restart
+
+        task_id, before = starter.dinky_task_id, starter.journal.last()
+        result = Restart(
+            self.hook,
+            starter,
+            variables,
+            self.stop_timeout,
+            method,
+            prepare=partial(self._prepare_restart, context, task_id, variables),
+        ).run()
+        self._give_way(starter, result, before)
+        done = starter.journal.last()
+        if done is None or done.step is not Step.STARTED or done.taken is None:
+            return self._begin(context, task_id, result)
+        self.log.info("Restarted from %s", result.savepoint_path or "no savepoint")
+        return self._begin(context, task_id, result, before=done.baseline, back_to=done.taken)
+
+    def _way_back(
+        self, context: Context, job: FollowedJob, status: JobStatus, *, timed_out: bool = False
+    ) -> Callable[[Exception], NoReturn] | None:
+        """After a restart: stop the new job, and start again from the savepoint that the old one was stopped with."""
+        from airflow_provider_dinky.new_start import NewStart
+
+        # A job that Dinky lost sight of may run; one that was cancelled was cancelled by somebody.
+        is_bad = status == "FAILED" or (timed_out and self.wait_for == "checkpointed" and status != "UNKNOWN")
+        if not is_bad or self.wait_for == "finished" or job.before is None or job.back_to is None:
+            return None
+        starter = self._starter(context, self._checked_task_id())
+        return partial(
+            NewStart(self.hook, starter, self._given_variables(), self.stop_timeout).roll_back, job
+        )
+
+    def _give_way(self, starter: Starter, result: SubmitResult, before: Intent | None = None) -> None:
+        """Two runs that start the same task at once: the later job is stopped, or left, and its task fails.
+
+        :param result: what this run, in this try or an earlier one, has started.
+        :param before: what was written down last before this try's submit.
+        :raises RivalJobError: ours is the later job.
+        """
+        from airflow_provider_dinky.rivals import find_rivals
+
+        if result.job_instance_id is None:
+            return
+        task_id, last = starter.dinky_task_id, starter.journal.last()
+        since = min((entry.baseline for entry in (before, last) if entry is not None), default=None)
+        job = self._started_job(task_id, result)
+        earlier, later = find_rivals(self.hook, task_id, job.job_instance_id, since)
+        if later:
+            self.log.warning(
+                "Beside %s, job instance %s of the same Dinky task was started at the same time; whoever started it is "
+                "to give way",
+                job,
+                ", ".join(str(rival.id) for rival in later),
+            )
+        if not earlier:
+            return
+        if look_anew(self.hook, self.hook.get_job_instance(job.job_instance_id)).status.is_final:
+            self.log.warning("Beside %s, which has ended, job instance %s runs", job, earlier[0].id)
+            return
+        others = ", ".join(f"job instance {rival.id}" for rival in earlier)
+        done = (
+            self._stop(job, "cancel")
+            if self.on_conflict == "stop"
+            else f"{job} is left running, as on_conflict='fail' says"
+        )
+        taken = f". The savepoint taken before is {last.taken}" if last is not None and last.taken else ""
+        raise RivalJobError(
+            f"connection '{self.dinky_conn_id}': {job} was started beside {others}, which somebody else started at "
+            f"the same time. {done}{taken}"
+        )
+
+    def _begin(self, context: Context, dinky_task_id: int, result: SubmitResult, **job: Any) -> int | None:
+        """Go on with what was started: follow the job, or be done with plain SQL."""
+        self._push(context, {"savepoint_path": result.savepoint_path})
+        if result.is_plain_sql:
+            self.log.info("Dinky task %s is plain SQL and done", dinky_task_id)
+            self._push(context, {"result": result.rows(self.result_limit)})
+            return None
+        return self._follow(context, self._started_job(dinky_task_id, result, **job))
