@@ -41,9 +41,12 @@ interpreter() {
 # run_leg AIRFLOW PYTHON FOLDER, in a shell of its own: nothing of the caller's Airflow, and nothing of another leg's.
 run_leg() (
     began="$(date +%s)"
+    groups=()
+    # Lineage is tried on the newest of them.
+    [ "${3##*/}" != 3.3.2-py3.13 ] || groups=(--group openlineage)
     # All are read by prepare_environment.
     # shellcheck disable=SC2034
-    airflow_version="$1" PYTHON="$2" more_groups=()
+    airflow_version="$1" PYTHON="$2" more_groups=(${groups[@]+"${groups[@]}"})
     for name in $(compgen -v AIRFLOW_); do unset "$name"; done
     prepare_environment dev
     echo "  set-up: $(($(date +%s) - began)) s"

@@ -91,7 +91,8 @@ class AirflowApi:
     def log(self, task: dict[str, Any]) -> str:
         """The log of the newest try of a task instance."""
         path = f"{_path(task)}/logs/{task['try_number']}"
-        content = self._call("GET", path, params={"full_content": True})["content"]
+        one_of_many = {"full_content": True, "map_index": task.get("map_index", -1)}
+        content = self._call("GET", path, params=one_of_many)["content"]
         return "\n".join(_text(line) for line in content) if isinstance(content, list) else str(content)
 
     def links(self, task: dict[str, Any]) -> dict[str, str | None]:

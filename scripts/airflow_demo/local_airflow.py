@@ -204,6 +204,8 @@ class LocalAirflow:
             "API__WORKERS": "1",
             "API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            # Airflow begins to watch an asset when it reads the file after its DAG is no longer paused.
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=30",
             "LOGGING__COLORED_CONSOLE_LOG": "False",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",

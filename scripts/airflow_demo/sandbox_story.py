@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airflow_demo.story import Scene, Step
+from airflow_demo.story import Scene, Stage, Step
 from airflow_provider_dinky.client.java import root_cause
 from airflow_provider_dinky.sandbox import Sandbox, TaskSpec
 from airflow_provider_dinky.sandbox.engine import JobRecord
+from airflow_provider_dinky.sandbox.simulated import SimulatedEngine
 
 CONNECTION, OTHER_CONNECTION = "dinky_default", "dinky_other"
-STREAM, REPORT, BACKFILL, FAILING, CUSTOMERS = 1, 2, 3, 4, 6
+STREAM, REPORT, BACKFILL, FAILING, CUSTOMERS, CHECKPOINTED = 1, 2, 3, 4, 6, 10
 """Ids of the sandbox's tasks that the example DAGs use."""
 
 
@@ -112,6 +113,41 @@ def _failing_job(scene: Scene) -> Iterator[str]:
         yield f"the log does not say: {wanted}"
 
 
+def _deploy_stream(scene: Scene) -> Iterator[str]:
+    states = [job.state for job in _jobs(scene, CHECKPOINTED)]
+    if states != ["RUNNING"]:
+        yield f"Flink has jobs in states {states}, not one that is RUNNING"
+    for said in ("The SQL of Dinky task", "First checkpoint of job instance"):
+        if said not in scene.log("deploy"):
+            yield f"the log does not say: {said} ..."
+
+
+def _check_streams(scene: Scene) -> Iterator[str]:
+    if "Its last checkpoint was complete" not in scene.log("is_well"):
+        yield "the log does not say when the last checkpoint was completed"
+
+
+def _break_the_stream(stage: Stage) -> None:
+    sandbox = stage.sandboxes[CONNECTION]
+    if isinstance(sandbox.engine, SimulatedEngine):
+        (job,) = (job for job in sandbox.engine.jobs if job.active and job.task_id == CHECKPOINTED)
+        sandbox.kill_job(job.jid, "java.io.IOException: The disk is full")
+    else:
+        # A real Flink cannot be asked to let one job fail.
+        sandbox.lose_task_manager()
+
+
+def _repair_stream(scene: Scene) -> Iterator[str]:
+    jobs = _jobs(scene, CHECKPOINTED)
+    broken, repaired = jobs[0], jobs[-1]
+    if broken.state != "FAILED" or not repaired.active:
+        yield f"Flink has jobs in states {[job.state for job in jobs]}, not FAILED and then RUNNING"
+    if f"{broken.jid}/chk-" not in (repaired.resumed_from or ""):
+        yield f"the job was started from {repaired.resumed_from}, no checkpoint of the one that failed"
+    if scene.run["run_type"] != "asset_triggered":
+        yield f"the run was made by '{scene.run['run_type']}', not by the event"
+
+
 def _task(sandbox: Sandbox, dinky_task_id: int) -> TaskSpec:
     return next(task for task in sandbox.tasks if task.id == dinky_task_id)
 
@@ -128,11 +164,20 @@ STEPS = (
         _savepoint_then_submit_elsewhere,
         ("dinky_restart_with_savepoint",),
     ),
+    Step("dinky_deploy_stream", _deploy_stream),
+    Step("dinky_check_streams", _check_streams, ("dinky_deploy_stream",), by_schedule=True),
     Step(
         "dinky_cancel_at_end_of_day",
         _cancel_at_end_of_day,
         ("dinky_savepoint_then_submit_elsewhere",),
         by_schedule=True,
         settled=_is_cancelled,
+    ),
+    Step(
+        "dinky_repair_stream",
+        _repair_stream,
+        ("dinky_check_streams", "dinky_cancel_at_end_of_day"),
+        by_schedule=True,
+        begin=_break_the_stream,
     ),
 )

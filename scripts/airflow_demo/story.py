@@ -60,6 +60,7 @@ class Step:
     :param check: says what is wrong with the run once it is over.
     :param after: the DAGs that have to be done before.
     :param by_schedule: Airflow's scheduler makes the run as soon as the DAG is no longer paused.
+    :param begin: is called when the DAG is no longer paused; brings about what the DAG waits for.
     :param ends: the state that its run has to end in.
     :param in_any_case: it is run even if something went wrong with those before.
     :param settled: whether what it brings about has shown; it is given some seconds after the run.
@@ -69,6 +70,7 @@ class Step:
     check: Check
     after: tuple[str, ...] = ()
     by_schedule: bool = False
+    begin: Callable[[Stage], None] = lambda stage: None
     ends: str = "success"
     in_any_case: bool = False
     settled: Callable[[Scene], bool] = lambda scene: True
@@ -138,6 +140,7 @@ class _Running:
         self._began = time.monotonic()
         self._over: float | None = None
         stage.airflow.api.pause(step.dag_id, False)
+        step.begin(stage)
         self._run_id = None if step.by_schedule else stage.airflow.api.trigger(step.dag_id)
 
     def result(self, runs: Sequence[dict[str, Any]]) -> Result | None:

@@ -93,7 +93,7 @@ def shoot_page() -> Callable[..., None]:
         box = down_to.bounding_box() if down_to is not None else None
         height = box["y"] + box["height"] if box else size["height"]
         clip: sync_api.FloatRect = {"x": 0, "y": 0, "width": size["width"], "height": height}
-        page.screenshot(path=Path(folder) / f"{name}.png", clip=clip)
+        page.screenshot(path=Path(folder) / f"{name}.png", clip=clip, animations="disabled")
 
     return take
 

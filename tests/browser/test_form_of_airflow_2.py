@@ -72,7 +72,7 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], output: Path) -> None:
 
 @pytest.fixture
 def form(webserver: str, browser: Browser) -> Iterator[Locator]:
-    page = browser.new_page(viewport={"width": 1100, "height": 1500})
+    page = browser.new_page(viewport={"width": 1100, "height": 2000})
     page.goto(f"{webserver}/connection/add")
     # The page hides the real list behind a widget of its own.
     page.locator("#conn_type").select_option("dinky", force=True)
@@ -85,5 +85,6 @@ def test_the_form_has_our_fields_with_labels_and_help(form: Locator, shoot_page:
         form.get_by_text(label, exact=True).first.wait_for()
     for field in EXTRA_FIELDS.values():
         form.get_by_text(field["label"], exact=True).first.wait_for()
+        form.get_by_text(field["description"]).first.wait_for()
     assert form.locator("#port").get_attribute("placeholder") == "8888"
     shoot_page(form.page, "connection-form-airflow-2")

@@ -53,8 +53,10 @@ def test_the_grid_shows_the_run_and_the_log_ends_with_the_root_cause(
     run = started("parse_amounts")
     page.goto(run)
     page.get_by_text("Failed").first.wait_for()
-    shoot("failed-run")
+    # The grid: a cell for each task of each run, which leads to it.
+    page.locator('a[href*="/tasks/parse"]').first.wait_for()
 
+    page.set_viewport_size({"width": 1500, "height": 900})
     page.goto(f"{run}/tasks/parse")
     page.get_by_text("Following job instance").wait_for()
     error = page.get_by_text("JobFailedError: Job instance")
@@ -63,3 +65,5 @@ def test_the_grid_shows_the_run_and_the_log_ends_with_the_root_cause(
     # Without the frames of the stack, whose paths are this machine's.
     shoot("failed-log", down_to=error)
     assert "is FAILED: java.lang." in error.inner_text()
+    said = page.locator("body").inner_text()
+    assert said.rindex("State of job instance") < said.rindex("is FAILED: java.lang.")

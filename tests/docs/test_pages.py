@@ -114,9 +114,8 @@ def templates() -> list[str]:
     return found
 
 
-def explained() -> list[str]:
-    """The messages in the first columns of the page on troubleshooting."""
-    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+def explained(page: str) -> list[str]:
+    """The messages in the first columns of a page's tables."""
     return [
         message
         for row in page.splitlines()
@@ -125,17 +124,30 @@ def explained() -> list[str]:
     ]
 
 
-def test_messages_that_are_explained_are_those_of_the_code() -> None:
+def not_in_the_code(messages: list[str]) -> list[tuple[str, str]]:
+    """Those of which a part is in no text of the package, with that part; ``…`` stands for what differs."""
     texts = templates()
-    messages = explained()
-    assert len(messages) > 50
-    missing = [
+    return [
         (message, part)
         for message in messages
         for part in (part.strip(" ;:,") for part in message.split("…"))
         if part and not any(part in text for text in texts)
     ]
-    assert missing == []
+
+
+def test_messages_that_are_explained_are_those_of_the_code() -> None:
+    messages = explained((ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8"))
+    assert len(messages) > 50
+    assert not_in_the_code(messages) == []
+
+
+def test_messages_about_a_real_flink_are_those_of_the_code() -> None:
+    page = (ROOT / "docs/real-flink.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("## If something is wrong")
+    # Flink's own word.
+    messages = [message for message in explained(table) if message != "NoResourceAvailableException"]
+    assert len(messages) > 5
+    assert not_in_the_code(messages) == []
 
 
 def commands() -> list[str]:

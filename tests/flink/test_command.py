@@ -17,10 +17,13 @@ import psutil
 import pytest
 import requests
 
+from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.sandbox.flink.runtime import FlinkRuntime
 from airflow_provider_dinky.sandbox.flink.tasks import TURNOVER_STREAM
+from tests.servers import Reply, TinyServer
 
 from .conftest import end_all, until
+from .forwarding import ipv6_address
 from .orders import rows, sums, wait_for
 
 # Tests that run in a shell's background inherit that nobody's Ctrl-C counts; a command of a user's does not.
@@ -103,6 +106,16 @@ def test_ctrl_c_while_flink_starts(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+def test_ctrl_c_takes_what_the_counting_task_wrote(temporary: Path) -> None:
+    with command("--engine", "flink") as (process, said):
+        submit(said, TURNOVER_STREAM)
+        (written_to,) = temporary.glob("dinky-sandbox-turnover-*")
+        wait_for(written_to, 3)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_running_flink_is_used_and_left_alone(flink: FlinkRuntime, temporary: Path) -> None:
     assert flink.cluster is not None
     with command("--flink-rest", flink.web_page, "--control", "--no-quirks") as (process, said):
@@ -150,6 +163,24 @@ def test_refuses_what_is_no_flink(temporary: Path) -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         assert f"error: no Flink answers at {url}" in refusal("--flink-rest", url)
     assert "looks like http://127.0.0.1:8081, not 'ftp://x'" in refusal("--flink-rest", "ftp://x")
+
+
+@pytest.mark.parametrize("body", ["<h1>Hello</h1>", "[]", '{"flink-version": "1.20.3"}'])
+def test_refuses_another_web_server(temporary: Path, body: str) -> None:
+    with TinyServer(lambda request: Reply(body.encode())) as server:
+        said = refusal("--flink-rest", server.url)
+    assert said == f"error: what answers at {server.url} is no Flink\n"
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+def test_a_running_flink_at_an_ipv6_address(flink: FlinkRuntime, temporary: Path) -> None:
+    with ipv6_address(flink.rest.port) as url, FlinkRuntime(rest_url=url) as runtime:
+        assert runtime.web_page == url
+        engine = runtime.engine()
+        with Sandbox(engine=engine, quirks=False) as sandbox:
+            submit(f"Dinky sandbox at {sandbox.url}", 1)
+            until(lambda: [job.state for job in engine.jobs] == ["RUNNING"])
+        until(lambda: end_all(flink, engine.jobs))
 
 
 def test_refuses_a_port_that_is_taken(temporary: Path) -> None:

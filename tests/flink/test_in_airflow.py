@@ -11,7 +11,7 @@ import pytest
 
 from airflow_demo.dinkys import as_environment, watching_clients
 from airflow_demo.local_airflow import LocalAirflow
-from airflow_demo.sandbox_story import CONNECTION, STEPS, STREAM
+from airflow_demo.sandbox_story import CHECKPOINTED, CONNECTION, STEPS, STREAM
 from airflow_demo.story import Player, Stage
 from airflow_demo.watching import Watcher
 from airflow_provider_dinky.sandbox import Sandbox
@@ -25,14 +25,16 @@ pytestmark = pytest.mark.system
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 KEEP_RUNNING, RESTART = "dinky_keep_running", "dinky_restart_with_savepoint"
+DEPLOY, CHECK, REPAIR = "dinky_deploy_stream", "dinky_check_streams", "dinky_repair_stream"
 
 
 @pytest.fixture
 def sandbox(flink: FlinkRuntime, turnover: Path) -> Iterator[Sandbox]:
-    """A Dinky on a real Flink; the task that the examples restart is the one that counts."""
+    """A Dinky on a real Flink; the tasks that the examples restart and repair are the one that counts."""
     counting = next(task for task in flink_tasks(turnover) if task.id == TURNOVER_STREAM)
     engine = flink.engine()
-    with Sandbox(engine=engine, tasks=[dataclasses.replace(counting, id=STREAM)], timing=TIMING) as sandbox:
+    tasks = [dataclasses.replace(counting, id=number) for number in (STREAM, CHECKPOINTED)]
+    with Sandbox(engine=engine, tasks=tasks, timing=TIMING) as sandbox:
         yield sandbox
         until(lambda: end_all(flink, engine.jobs))
 
@@ -44,7 +46,7 @@ def stage(sandbox: Sandbox, tmp_path: Path) -> Iterator[Stage]:
     airflow = LocalAirflow(tmp_path / "airflow", EXAMPLES, as_environment(connections))
     with watching_clients(connections) as clients, airflow:
         airflow.start()
-        airflow.wait_for_dags({KEEP_RUNNING, RESTART})
+        airflow.wait_for_dags({KEEP_RUNNING, RESTART, DEPLOY, CHECK, REPAIR})
         with airflow.api:
             yield Stage(airflow, Watcher(airflow.api, clients, print), {CONNECTION: sandbox})
 
@@ -61,3 +63,22 @@ def test_scheduled_restart_loses_nothing_and_writes_nothing_twice(stage: Stage, 
     written = rows(turnover)
     assert written == sums(len(written))
     assert len(stage.sandboxes[CONNECTION].engine.jobs) == 2
+
+
+def test_a_stream_that_fails_is_repaired_by_an_event_and_goes_on_counting(
+    stage: Stage, turnover: Path
+) -> None:
+    wanted = (DEPLOY, CHECK, REPAIR)
+    steps = [
+        dataclasses.replace(step, after=tuple(before for before in step.after if before in wanted))
+        for step in STEPS
+        if step.dag_id in wanted
+    ]
+
+    results = Player(stage, steps, run_seconds=150.0).play()
+
+    assert [problem for result in results for problem in result.problems] == []
+    repaired = len(rows(turnover))
+    wait_for(turnover, repaired + 15)
+    written = rows(turnover)
+    assert written == sums(len(written))
