@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -37,5 +38,11 @@ def deferrable(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def logged(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """What the task has logged: Airflow 3 writes to the standard output, Airflow 2 through ``logging``."""
-    return lambda: "".join(capfd.readouterr()) + caplog.text
+    """What the task has logged: on the standard output, or only through ``logging``, which depends on the Airflow."""
+
+    def said() -> str:
+        printed = "".join(capfd.readouterr())
+        unprinted = (line for line in map(logging.LogRecord.getMessage, caplog.records) if line not in printed)
+        return "\n".join((printed, *unprinted))
+
+    return said
