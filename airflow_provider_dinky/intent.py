@@ -58,6 +58,7 @@ class Intent:
     :param taken: savepoint the old job was stopped with.
     :param known_savepoint: the newest savepoint Dinky knew before.
     :param known_savepoint_id: its id; None where that was not written down.
+    :param newest: for a way back: id of the task's newest job instance before it, which may be the job that failed.
     :param job: the started job, as ``FollowedJob.to_dict`` gives it.
     """
 
@@ -70,6 +71,7 @@ class Intent:
     taken: str | None = None
     known_savepoint: str | None = None
     known_savepoint_id: int | None = None
+    newest: int = 0
     job: Mapping[str, Any] = field(default_factory=dict)
     history_baseline: int | None = None
 
@@ -106,7 +108,7 @@ class Intent:
             entry = cls(**{**known, "step": Step(known.get("step"))})
         except TypeError as error:
             raise ValueError(str(error)) from error
-        numbers = (entry.sent_at, entry.patience, entry.baseline)
+        numbers = (entry.sent_at, entry.patience, entry.baseline, entry.newest)
         if not (
             all(isinstance(value, (int, float)) for value in numbers)
             and isinstance(entry.job, Mapping)

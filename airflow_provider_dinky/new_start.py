@@ -115,7 +115,11 @@ class NewStart:
                 error,
             ) from error
         back = stopped.then(
-            Step.BACK, sent_at=self.starter.pace.now(), patience=self._submit_patience(), job={}
+            Step.BACK,
+            sent_at=self.starter.pace.now(),
+            patience=self._submit_patience(),
+            newest=newest,
+            job={},
         )
         self._journal.announce(back)
         try:

@@ -306,7 +306,7 @@ class Restart(NewStart):
 
     def _after_back(self, back: Intent) -> SubmitResult:
         way_back = self._way_back(back)
-        way_back.journal.note(back.then(Step.SUBMIT))
+        way_back.journal.note(back.then(Step.SUBMIT, baseline=back.newest or back.baseline))
         if way_back.find() is None:
             return self._start_again(back)
         self._journal.note(back.then(Step.RETURNED))

@@ -331,6 +331,32 @@ class TestRollBack:
         scene.wait(600)
         assert len(scene.active(STREAM)) == 1, run.told
 
+    @pytest.mark.parametrize("is_signed_in", [True, False], ids=["signed in", "anonymous"])
+    def test_a_way_back_that_is_under_way_is_waited_for(self, is_signed_in: bool) -> None:
+        """The job that failed is newer than the old one, too, and must not be taken for the way back."""
+        scene = Scene(signed_in=is_signed_in)
+        try:
+            scene.running()
+            self.kill_the_new_job(scene)
+
+            def is_slow_and_the_try_dies() -> None:
+                scene.core.faults.add(Fault("latency", "/submitTask", seconds=20))
+                scene.plan[scene.point + 1] = "crash during"
+
+            scene.at("/submitTask", lambda: scene.at("/submitTask", is_slow_and_the_try_dies))
+            run = restart(wait_for="running")
+            assert scene.attempt(run) == "crashed"
+            assert scene.active(STREAM) == []
+            for _ in range(4):
+                outcome = scene.attempt(run)
+                assert len(scene.active(STREAM)) <= 1, run.told
+                if outcome == "done":
+                    break
+            scene.wait(600)
+            assert len(scene.active(STREAM)) == 1, run.told
+        finally:
+            scene.close()
+
     @pytest.mark.parametrize("has_store", [True, False], ids=["store", "no store"])
     @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "late"])
     def test_under_a_fault_at_any_point(self, fault: str, has_store: bool) -> None:
