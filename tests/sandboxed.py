@@ -42,7 +42,9 @@ def logged(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) 
 
     def said() -> str:
         printed = "".join(capfd.readouterr())
-        unprinted = (line for line in map(logging.LogRecord.getMessage, caplog.records) if line not in printed)
+        unprinted = (
+            line for line in map(logging.LogRecord.getMessage, caplog.records) if line not in printed
+        )
         return "\n".join((printed, *unprinted))
 
     return said
