@@ -11,8 +11,8 @@ The task that is watched: in the sandbox 10, ``orders_checkpointed``; put your o
 import logging
 from datetime import datetime, timedelta, timezone
 
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, Asset, AssetWatcher, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.triggers.job_events import JobStatusEventTrigger
