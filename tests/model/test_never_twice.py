@@ -37,6 +37,7 @@ class NeverTwice(RuleBasedStateMachine):
         self.run = self.new_run()
         self.before = {job.jid for job in self.world.jobs}
         self.meddled = False
+        self.told_before = ""
         if failed_before:
             self.an_earlier_try_failed()
 
@@ -99,7 +100,7 @@ class NeverTwice(RuleBasedStateMachine):
             assert len(active) <= 1, f"{len(active)} active jobs: {active}"
 
     def everything_is_named(self) -> None:
-        told = f"{self.run.told} {self.run.stored} {self.run.xcom}"
+        told = f"{self.told_before} {self.run.told} {self.run.stored} {self.run.xcom}"
         for job in self.world.active(self.run.dinky_task_id):
             if job.jid in self.before:
                 continue
@@ -169,6 +170,7 @@ class NeverDown(NeverTwice):
     @rule(plan=plans)
     def attempt(self, plan: dict[int, str]) -> None:
         self.run.parameters["method"] = self.method
+        self.told_before += self.run.told
         self.run.told = ""
         super().attempt(plan)
 
