@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STATE_LAG = 12.0
+"""Seconds by which Dinky's word of a job may be late; only a forced refresh, for which one signs in, is not."""
+
 
 @dataclass
 class NewStart:
@@ -169,6 +172,22 @@ class NewStart:
                 return job
             pace.sleep(min(pause, max(0.05, deadline - pace.now())))
         raise AssertionError("pauses never end")
+
+    def _not_stopped(self, old: JobInstance, error: DinkyError) -> DinkyTaskError:
+        """Dinky refused to stop the job: because it could not, or because there was none to stop any more."""
+        pace = self.starter.pace
+        deadline = pace.now() + (0.0 if self.hook.config.has_credentials else STATE_LAG)
+        for pause in pace.pauses():
+            try:
+                old = self.hook.refresh_job_instance(old.id)
+            except DinkyError as unreadable:
+                log.debug("Dinky cannot be asked: %s", unreadable)
+            if old.status.is_final:
+                return self._down(old, error)
+            if pace.now() >= deadline:
+                break
+            pace.sleep(min(pause, max(0.05, deadline - pace.now())))
+        return self._error(f"Job instance {old.id} is {old.status} and was not touched", error)
 
     def _newest_id(self, stopped: Intent, old: JobInstance) -> int:
         """Id of the task's newest job instance, which is to be there before the submit.

@@ -151,7 +151,7 @@ class Restart(NewStart):
         except DinkyError as error:
             if not error.outcome_unknown:
                 self._journal.note(stop.then(Step.RETURNED))
-                raise self._error(f"Job instance {old.id} was not touched", error) from error
+                raise self._not_stopped(old, error) from error
             log.warning("The answer of the stop with savepoint was lost. %s", error)
             return self._after_stop(stop, error)
         return self._stopped(stop, taken, old)

@@ -278,6 +278,27 @@ class TestTheErrorNamesThePath:
                 if not reached:
                     break
 
+    @pytest.mark.parametrize("is_signed_in", [True, False], ids=["signed in", "anonymous"])
+    def test_a_job_that_has_ended_without_dinky_showing_it_is_not_called_untouched(
+        self, is_signed_in: bool
+    ) -> None:
+        """A counter-example: an earlier try had stopped the job, and a clear forgot it."""
+        scene = Scene(signed_in=is_signed_in)
+        try:
+            scene.running()
+
+            def somebody_stops_it() -> None:
+                scene.do(scene.core.dinky.savepoint(STREAM, "stop"))
+
+            scene.at("/savepoint", somebody_stops_it)
+            run = restart()
+            assert scene.attempt(run) == "failed"
+            assert not scene.active(STREAM)
+            assert "DOWN" in run.error or any(path in run.error for path in scene.jobs[0].savepoints)
+            assert "was not touched" not in run.error
+        finally:
+            scene.close()
+
     def test_dinkys_own_restart_without_a_savepoint_fails_the_task(self, scene: Scene) -> None:
         scene.running()
         scene.core.fail_savepoints(True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import pairwise
 
 from airflow_provider_dinky.client.config import DinkyConfig
@@ -37,7 +38,11 @@ async def test_a_newcomer_gets_its_first_answer_at_once(
     await subscribe(config, 21, poll_interval=60).ended(within=3)
 
 
-async def test_newcomers_gather_for_one_list(dinky: SmallDinky, subscribe: Subscribe) -> None:
+async def test_newcomers_gather_for_one_list(
+    dinky: SmallDinky, subscribe: Subscribe, short: Callable[..., None]
+) -> None:
+    # Long enough for a machine that is busy with other things.
+    short("schedule", GATHER=2.0)
     for job in range(1, 51):
         subscribe(dinky.signed_in, job, poll_interval=60)
         await asyncio.sleep(0)
