@@ -75,14 +75,18 @@ print("done")
 
 
 async def test_an_abrupt_end(dinky: SmallDinky) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", PROGRAM, dinky.url, *CASES),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-    )
-    # A warning in a destructor cannot be raised: it is printed.
-    said, complained = await asyncio.wait_for(process.communicate(), 90)
+    # An interpreter that dies of a signal, as some versions do now and then on a busy machine, has told nothing yet.
+    for _ in range(2):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", PROGRAM, dinky.url, *CASES),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        # A warning in a destructor cannot be raised: it is printed.
+        said, complained = await asyncio.wait_for(process.communicate(), 90)
+        if process.returncode is not None and process.returncode >= 0:
+            break
 
     # Some versions of Airflow talk of other things while they are imported.
     assert [
