@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the example DAGs in a real Airflow, against a sandbox that behaves like Dinky:
 #
-#   bash scripts/demo.sh            about a minute after set-up; exit code 0 if all went as it should
+#   bash scripts/demo.sh            a minute and a half after set-up; exit code 0 if all went as it should
 #   bash scripts/demo.sh --ui       the same, and then stays up with Airflow's web page
 #   bash scripts/demo.sh --flink    the jobs run on a real Flink, which needs Java 11 or 17; installed once, 0.3 GB
 #

@@ -29,7 +29,7 @@ started=$SECONDS
 prepare_environment dev
 [ $((SECONDS - started)) -lt 3 ] || echo "Set up in $((SECONDS - started)) s"
 if [ ${#what[@]} -eq 0 ] && [ ${#where[@]} -gt 0 ]; then
-    echo "All tests: about 12 minutes, 6 of them on a real Flink (--fast: about two)"
+    echo "All tests: about 20 minutes, 8 of them on a real Flink (--fast: about six)"
 fi
 # The odd spelling is for bash 3.2 (macOS), to which an empty array is an unset variable.
 exec "$venv/bin/python" -m pytest ${where[@]+"${where[@]}"} ${what[@]+"${what[@]}"} ${arguments[@]+"${arguments[@]}"}
