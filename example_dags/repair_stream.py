@@ -33,7 +33,9 @@ FAILURES = Asset(
 
 def call_for_help(context):
     """Put your pager, chat or mail here."""
-    logging.getLogger(__name__).error("Dinky task %s needs a person: %s", DINKY_TASK, context["exception"])
+    logging.getLogger(__name__).error(
+        "Dinky task %s needs a person: %s", DINKY_TASK, context.get("exception")
+    )
 
 
 with DAG(

@@ -129,8 +129,8 @@ CHAINS: tuple[dict[str, Callable[[Run], bool]], ...] = (
 )
 """Examples by the names of their files, with what has to be true afterwards; those of a chain build on each other."""
 FAILS = {"failing_job"}
-NEEDS_AIRFLOW_3 = {"repair_stream"}
-"""Assets that watch came with it."""
+NOT_BEFORE_3_1 = {"repair_stream"}
+"""Assets that watch came with 3.0, where ``airflow dags test`` does not get at earlier events of an asset."""
 
 
 def problems(home: Path) -> Iterator[str]:
@@ -167,8 +167,8 @@ def _play(chain: dict[str, Callable[[Run], bool]], home: Path) -> list[str]:
             "AIRFLOW_CONN_DINKY_OTHER": elsewhere.airflow_connection,
         }
         for name, as_it_should in chain.items():
-            if airflow.__version__.startswith("2.") and name in NEEDS_AIRFLOW_3:
-                print(f"skipped: {name} needs Airflow 3")
+            if airflow.__version__.startswith(("2.", "3.0.")) and name in NOT_BEFORE_3_1:
+                print(f"skipped: {name} is run on Airflow 3.1 and newer")
                 continue
             log = home / f"{name}.log"
             problem = _airflow(log, home, connections, "dags", "test", f"dinky_{name}", DAY)
