@@ -130,7 +130,7 @@ CHAINS: tuple[dict[str, Callable[[Run], bool]], ...] = (
 """Examples by the names of their files, with what has to be true afterwards; those of a chain build on each other."""
 FAILS = {"failing_job"}
 NOT_BEFORE_3_1 = {"repair_stream"}
-"""Assets that watch came with 3.0, where ``airflow dags test`` does not get at earlier events of an asset."""
+"""Assets that watch came with 3.0, where a look at earlier events of an asset failed under ``airflow dags test``."""
 
 
 def problems(home: Path) -> Iterator[str]:
