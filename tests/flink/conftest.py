@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,9 +70,18 @@ def sandbox(flink: FlinkRuntime, turnover: Path, monkeypatch: pytest.MonkeyPatch
     with Sandbox(engine=engine, tasks=flink_tasks(turnover), timing=TIMING, quirks=False) as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_DINKY_DEFAULT", sandbox.airflow_connection)
         yield sandbox
+        tell(flink, engine.jobs)
         assert flink.cluster is not None
         flink.cluster.wait_until_alive()
         until(lambda: end_all(flink, engine.jobs))
+
+
+def tell(flink: FlinkRuntime, jobs: tuple[JobRecord, ...]) -> None:
+    """Print what became of the jobs, for a test that has failed."""
+    for job in jobs:
+        with contextlib.suppress(EngineUnreachable, FlinkRefused, JobNotFound):
+            failed = flink.rest.ask_blocking(f"/jobs/{job.jid}/exceptions").get("root-exception")
+            sys.stdout.write(f"{job.name} ({job.jid}) is {job.state}\n{failed or ''}\n")
 
 
 def end_all(flink: FlinkRuntime, jobs: tuple[JobRecord, ...]) -> bool:

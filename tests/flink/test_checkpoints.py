@@ -54,7 +54,6 @@ def test_a_failed_job_leaves_its_newest_checkpoint_and_another_goes_on_from_it(
     assert Path(path.removeprefix("file:")).is_dir()
     before = len(rows(turnover))
 
-    # Without a slot a job fails at once.
     assert flink.cluster is not None
     flink.cluster.wait_until_alive()
     job_id = submit(sandbox, TURNOVER_STREAM, path)

@@ -15,6 +15,7 @@ from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError
 from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
+from airflow_provider_dinky.sandbox.flink.runtime import FlinkRuntime
 from airflow_provider_dinky.sandbox.flink.tasks import TURNOVER_STREAM
 from airflow_provider_dinky.sensors.dinky import JobStatusSensor
 from tests.airflow_task import execute, new_context
@@ -30,6 +31,11 @@ def start(turnover: Path, rows: int = 5) -> int:
     job = int(execute(task, new_context(task)))
     wait_for(turnover, rows)
     return job
+
+
+def task_managers(flink: FlinkRuntime) -> list[str]:
+    """The ids of those that the job manager knows."""
+    return [str(one["id"]) for one in flink.rest.ask_blocking("/taskmanagers")["taskmanagers"]]
 
 
 def sensor(job: int) -> JobStatusSensor:
@@ -74,6 +80,16 @@ def test_lost_task_manager(sandbox: Sandbox, turnover: Path) -> None:
             execute(sensor(job), new_context(sensor(job)))
         until(lambda: seen[-1:] == ["FAILED"])
     assert seen == ["RUNNING", "FAILED"]
+
+
+def test_slots_of_a_lost_task_manager_are_not_waited_for(flink: FlinkRuntime, sandbox: Sandbox) -> None:
+    """The job manager lists them for a second or so; a job that was promised one of them might wait in vain."""
+    assert flink.cluster is not None
+    (lost,) = task_managers(flink)
+    sandbox.lose_task_manager()
+    flink.cluster.wait_until_alive()
+    (new,) = task_managers(flink)
+    assert new != lost
 
 
 def test_lost_job_manager_that_comes_back_with_its_jobs(sandbox: Sandbox, turnover: Path) -> None:

@@ -81,6 +81,7 @@ class FlinkCluster:
         self._rpc_port = rpc
         self._settings = dict(settings or {})
         self._keeper: Keeper | None = None
+        self._task_managers = 0
         self.pids: dict[str, int] = {}
 
     def start(self) -> None:
@@ -157,6 +158,9 @@ class FlinkCluster:
     def _start(self, name: str) -> None:
         log = self.folder / f"{name}.log"
         arguments = [str(self.folder / "zoo.cfg")] if name == ZOOKEEPER else ["--configDir", str(self.folder)]
+        if name == TASK_MANAGER:
+            self._task_managers += 1
+            arguments += ["-D", f"taskmanager.resource-id={self._task_manager_id}"]
         command = jvm.command(
             self._java,
             self._environment.cluster_jars,
@@ -212,9 +216,19 @@ class FlinkCluster:
         # JSON is YAML.
         (self.folder / "config.yaml").write_text(json.dumps(settings, indent=1))
 
+    @property
+    def _task_manager_id(self) -> str:
+        return f"{TASK_MANAGER}-{self._task_managers}"
+
     def _free_slots(self) -> int:
+        """How many slots can be had.
+
+        None while the job manager still knows one that was killed: it would promise a new job the slots of the dead.
+        """
         with contextlib.suppress(EngineUnreachable, JobNotFound, FlinkRefused):
-            return int(self.rest.ask_blocking("/overview")["slots-available"])
+            known = self.rest.ask_blocking("/taskmanagers")["taskmanagers"]
+            if [one["id"] for one in known] == [self._task_manager_id]:
+                return int(known[0]["freeSlots"])
         return -1
 
     def _check_alive(self) -> None:
