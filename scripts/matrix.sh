@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs what has to hold on every supported Airflow and Python: provider and form, unit and contract tests, examples.
 #
-#   bash scripts/matrix.sh               all legs, one after the other
+#   bash scripts/matrix.sh               all legs, two at a time
 #   bash scripts/matrix.sh 2.11          those of one Airflow
 #   bash scripts/matrix.sh 3.3.2-py3.13  one leg
 #   bash scripts/matrix.sh --diagonal    every Airflow and every Python once, which is what CI has the time for
@@ -47,25 +47,24 @@ interpreter() {
     return 1
 }
 
-# run_leg AIRFLOW PYTHON FOLDER, in a shell of its own: nothing of the caller's Airflow, and nothing of another leg's.
-run_leg() (
-    began="$(date +%s)"
+# set_up AIRFLOW PYTHON LEG, in a shell of its own: prints the Python of the leg's environment, and to the error output
+# what it does.
+set_up() (
     groups=()
     # Lineage is tried on the newest of them.
-    [ "${3##*/}" != 3.3.2-py3.13 ] || groups=(--group openlineage)
+    [ "$3" != 3.3.2-py3.13 ] || groups=(--group openlineage)
     # All are read by prepare_environment.
     # shellcheck disable=SC2034
     airflow_version="$1" PYTHON="$2" more_groups=(${groups[@]+"${groups[@]}"})
-    for name in $(compgen -v AIRFLOW_); do unset "$name"; done
-    prepare_environment dev
-    echo "  set-up: $(($(date +%s) - began)) s"
-    PYTHONPATH="$root/scripts" "$venv/bin/python" -m matrix "$3" --began "$began"
+    prepare_environment dev >&2
+    echo "$venv/bin/python"
 )
 
 install_uv
 report="$work/matrix"
 rm -rf "$report"
 legs=()
+pythons=()
 for line in "${supported[@]}"; do
     read -r airflow wanted others <<<"$line"
     if [ $# -gt 0 ] && [[ "$airflow-py$wanted" != "$1"* ]]; then continue; fi
@@ -77,16 +76,18 @@ for line in "${supported[@]}"; do
     done
     [ -n "$python" ] || die "Airflow $airflow needs one of Python $wanted $others; none was found"
     leg="$airflow-py$version"
-    echo "=== Airflow $airflow, Python $version"
-    [ "$version" = "$wanted" ] || echo "  Python $version stands in for Python $wanted, which is not there"
+    [ "$version" = "$wanted" ] || echo "Airflow $airflow: Python $version stands in for Python $wanted, which is not there"
     if [[ " ${legs[*]-} " = *" $leg "* ]]; then
-        echo "  which has been run already"
+        echo "Airflow $airflow on Python $version is among them already"
         continue
     fi
-    mkdir -p "$report/$leg"
     legs+=("$leg")
-    run_leg "$airflow" "$python" "$report/$leg" </dev/null
+    # Without one the table says that the leg did not come to its end.
+    python="$(set_up "$airflow" "$python" "$leg" </dev/null)" && pythons+=("$leg=$python")
 done
 [ ${#legs[@]} -gt 0 ] || die "there is no leg $1"
+echo "${#legs[@]} legs, two at a time, 6 to 10 minutes each"
+export PYTHONPATH="$root/scripts"
+"$(find_python)" -m matrix.legs "$report" ${pythons[@]+"${pythons[@]}"}
 echo
-PYTHONPATH="$root/scripts" exec "$(find_python)" -m matrix.table "$report" "${legs[@]}"
+exec "$(find_python)" -m matrix.table "$report" "${legs[@]}"

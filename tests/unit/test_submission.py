@@ -192,7 +192,9 @@ class TestAnonymousRetryThatKnowsNothing:
 
     @pytest.fixture
     def retry(self, sandbox: Sandbox) -> Callable[..., tuple[SubmitTaskOperator, Any]]:
-        other = SubmitTaskOperator(task_id="other", dinky_task_id=STREAM, dinky_conn_id="signed_in")
+        other = SubmitTaskOperator(
+            task_id="other", dinky_task_id=STREAM, dinky_conn_id="signed_in", poll_interval=0.1
+        )
         other.execute(new_context(other))
 
         def make(**kwargs: Any) -> tuple[SubmitTaskOperator, Any]:
@@ -202,6 +204,7 @@ class TestAnonymousRetryThatKnowsNothing:
                 dinky_conn_id="anonymous",
                 retries=1,
                 cancel_on_kill="cancel",
+                poll_interval=0.1,
                 deferrable=False,
                 **kwargs,
             )
