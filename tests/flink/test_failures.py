@@ -97,12 +97,18 @@ def test_restart_that_cannot_start_the_new_job_leaves_the_old_one_running_with_i
     assert written == sums(len(written))
 
 
+def states_of_tasks(flink: FlinkRuntime, jid: str) -> set[str]:
+    return {str(task["status"]) for task in flink.rest.ask_blocking(f"/jobs/{jid}")["vertices"]}
+
+
 def test_savepoint_that_cannot_be_written(flink: FlinkRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = flink.engine(savepoints="file:/proc/nowhere")
     task = TaskSpec(1, "endless", "streaming")
     with Sandbox(engine=nowhere, tasks=[task], timing=TIMING, quirks=False) as other:
         monkeypatch.setenv("AIRFLOW_CONN_OTHER", other.airflow_connection)
         run(submit(1, dinky_conn_id="other"))
+        # Flink calls a job RUNNING before its tasks are, and takes no savepoint until then.
+        until(lambda: states_of_tasks(flink, nowhere.jobs[0].jid) == {"RUNNING"})
         with (
             DinkyHook("other") as hook,
             pytest.raises(Exception, match=r"/proc/nowhere|Failed to create savepoint directory"),

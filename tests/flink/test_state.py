@@ -82,6 +82,8 @@ def test_sum_begins_again_without_a_savepoint(sandbox: Sandbox, turnover: Path) 
 
 def test_job_goes_on_after_a_savepoint_that_is_only_taken(sandbox: Sandbox, turnover: Path) -> None:
     start()
+    # Flink calls a job RUNNING before its tasks are, and takes no savepoint until then.
+    wait_for(turnover, 1)
     with DinkyHook() as hook:
         savepoint = hook.trigger_savepoint(STREAM)
     seen = len(wait_for(turnover, 10))
