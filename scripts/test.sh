@@ -6,6 +6,8 @@
 #   bash scripts/test.sh --fast                without those in a real Airflow, on a real Flink, and the random ones
 #   bash scripts/test.sh tests/unit -k hook    what you would give to pytest
 #
+# All of them run in two processes: those in a real Airflow and on a real Flink in the one, which wait most of the time,
+# the others beside them. What you name runs in one.
 # Those in a real browser are apart: bash scripts/browser.sh
 # Everything it makes is in .work of this folder.
 set -euo pipefail
@@ -28,8 +30,9 @@ done
 started=$SECONDS
 prepare_environment dev
 [ $((SECONDS - started)) -lt 3 ] || echo "Set up in $((SECONDS - started)) s"
-if [ ${#what[@]} -eq 0 ] && [ ${#where[@]} -gt 0 ]; then
-    echo "All tests: about 20 minutes, 8 of them on a real Flink (--fast: about six)"
+if [ ${#where[@]} -gt 0 ]; then
+    arguments=(--numprocesses=2 --dist=loadgroup ${arguments[@]+"${arguments[@]}"})
+    [ ${#what[@]} -gt 0 ] || echo "All tests: about 15 minutes, a good part on a real Flink (--fast: about four)"
 fi
 # The odd spelling is for bash 3.2 (macOS), to which an empty array is an unset variable.
 exec "$venv/bin/python" -m pytest ${where[@]+"${where[@]}"} ${what[@]+"${what[@]}"} ${arguments[@]+"${arguments[@]}"}

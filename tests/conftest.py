@@ -32,6 +32,13 @@ hypothesis.settings.register_profile("tests", database=None, deadline=None, max_
 hypothesis.settings.load_profile("tests")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run all that is real: two Airflows or Flinks at once are too much for a small machine."""
+    for item in items:
+        if any(item.iter_markers("system")) or any(item.iter_markers("flink")):
+            item.add_marker(pytest.mark.xdist_group("real"))
+
+
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)

@@ -25,7 +25,7 @@ SPEED = 4.0
 QUICK_LOOKS = replace(TIMING, first_look=(0.3, 2.0), look_every=(1.0, 2.5))
 TASKS = tuple(
     # Long enough for Airflow to see it run, at this speed.
-    replace(task, runs_for=40.0) if task.id == REPORT else task
+    replace(task, runs_for=80.0) if task.id == REPORT else task
     for task in DEFAULT_TASKS
 )
 
