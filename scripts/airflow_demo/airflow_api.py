@@ -73,6 +73,14 @@ class AirflowApi:
         )["task_instances"]
         return found
 
+    def rendered_fields(self, task: dict[str, Any]) -> dict[str, Any]:
+        """The parameters of a task instance after templating, as far as they are known yet."""
+        # Airflow 3.0 leaves them out of the list of all task instances.
+        if not task["rendered_fields"]:
+            task = self._call("GET", f"{_path(task)}/{task['map_index']}")
+        fields: dict[str, Any] = task["rendered_fields"]
+        return fields
+
     def end(self, task: dict[str, Any], state: str = "failed") -> None:
         """Mark a task instance as ended, as a user does in the web page."""
         self._call("PATCH", _path(task), json={"new_state": state})

@@ -71,11 +71,6 @@ class TaskSeen:
         """Its last known state."""
         return self.states[-1] if self.states else ""
 
-    @property
-    def rendered(self) -> Mapping[str, Any]:
-        """Its parameters, after templating."""
-        return self.info.get("rendered_fields") or {}
-
 
 class Watcher:
     """Looks at Airflow and Dinky and says what has changed.
@@ -123,19 +118,22 @@ class Watcher:
         }
 
     def _take_up_job(self, task: TaskSeen) -> None:
-        connection = str(task.rendered.get("dinky_conn_id") or "")
-        if task.job is not None or connection not in self._clients:
+        if task.job is not None:
             return
-        instance_id = self._instance_of(task, self._clients[connection])
+        rendered = self._api.rendered_fields(task.info)
+        connection = str(rendered.get("dinky_conn_id") or "")
+        if connection not in self._clients:
+            return
+        instance_id = self._instance_of(task, rendered, self._clients[connection])
         if instance_id is not None:
             key = (connection, instance_id)
             task.job = self._jobs.setdefault(key, JobSeen(connection, instance_id))
             task.job.owner = task
 
-    def _instance_of(self, task: TaskSeen, client: DinkyClient) -> int | None:
-        if task.info["operator_name"] in _ACTS_ON_NEWEST:
+    def _instance_of(self, task: TaskSeen, rendered: Mapping[str, Any], client: DinkyClient) -> int | None:
+        if task.info["operator"] in _ACTS_ON_NEWEST:
             with contextlib.suppress(DinkyError):
-                newest = client.send(calls.get_latest_job_instance(int(task.rendered["dinky_task_id"])))
+                newest = client.send(calls.get_latest_job_instance(int(rendered["dinky_task_id"])))
                 return newest.id if newest else None
             return None
         known = self._api.xcom(task.info, "job_instance_id")
