@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_dinky.client.calls import ApiCall
     from airflow_provider_dinky.client.config import DinkyConfig
     from airflow_provider_dinky.client.models import JobInfoDetail, JobInstance
+    from airflow_provider_dinky.resume_points import KnownState, Look
 
 PAYLOAD_VERSION = 1
 
@@ -36,6 +37,7 @@ class Facts:
     :param run: the run it is about; None if the task never ran.
     :param newest: the task's newest run, whose state a new job would be resumed from.
     :param job_manager_address: ``host:port`` of the job manager; only needed without credentials.
+    :param look: finds out which state is still there, on this machine's disks too; None while nothing is known of it.
     """
 
     conn_id: str
@@ -46,6 +48,7 @@ class Facts:
     job_manager_address: str | None = None
     reason: str | None = None
     dinky_url: str | None = None
+    look: Look | None = None
     newest_savepoint: str | None = None
     newest_checkpoint: str | None = None
 
@@ -84,6 +87,11 @@ class Facts:
                 else f"reason not available: sign in to Dinky in connection '{config.name}'"
             )
 
+    def know_state(self, known: KnownState) -> None:
+        """Take in what ``look`` has found."""
+        self.newest_savepoint = known.savepoint.path if known.savepoint else None
+        self.newest_checkpoint = known.checkpoint.path if known.checkpoint else None
+
 
 def fact_steps(config: DinkyConfig, facts: Facts) -> Generator[ApiCall[Any], Any, None]:
     """The calls that find out what an event tells beyond the change itself, the most important first.
@@ -103,11 +111,9 @@ def fact_steps(config: DinkyConfig, facts: Facts) -> Generator[ApiCall[Any], Any
         except DinkyError as error:
             log.debug("No details of job instance %s: %s", run.id, error)
     try:
-        known = yield from known_state_steps(
+        facts.look = yield from known_state_steps(
             config, facts.dinky_task_id, facts.newest, facts.job_manager_address
         )
-        facts.newest_savepoint = known.savepoint.path if known.savepoint else None
-        facts.newest_checkpoint = known.checkpoint.path if known.checkpoint else None
     except (DinkyError, DinkyTaskError) as error:
         log.debug("The state of Dinky task %s is not known: %s", facts.dinky_task_id, error)
 

@@ -71,6 +71,10 @@ class KnownState:
     hidden: str | None = None
 
 
+Look = Callable[[], KnownState]
+"""Looks at what is there. A disk of the network's may let it wait."""
+
+
 @dataclass(frozen=True)
 class Resolved:
     """What a ``savepoint_path`` stands for.
@@ -122,7 +126,7 @@ def resolve(
             "the connection, or give the path itself"
         )
     job = hook.get_latest_job_instance(dinky_task_id)
-    known = hook.client.run(known_state_steps(config, dinky_task_id, job, job_manager_address))
+    known = hook.client.run(known_state_steps(config, dinky_task_id, job, job_manager_address))()
     point = {"latest": known.savepoint, "latest-checkpoint": known.checkpoint}.get(path, known.newest)
     if point is not None:
         why = config.redact(_chosen(path, point, known))
@@ -147,13 +151,14 @@ def known_state_steps(
     dinky_task_id: int,
     job: JobInstance | None,
     job_manager_address: str | None = None,
-) -> Generator[ApiCall[Any], Any, KnownState]:
+) -> Generator[ApiCall[Any], Any, Look]:
     """The calls that find out what state of a task is known.
 
     Without credentials savepoints are only those that Flink lists itself, if the connection allows to ask it.
 
     :param job: the task's newest run; None for one that never ran.
     :param job_manager_address: ``host:port`` of the job manager; needed only without credentials.
+    :return: what then looks which of it is there, on this machine's disks too: nothing to call on an event loop.
     :raises DinkyError: Dinky does not answer.
     """
     # Savepoints first: then Flink, asked after that, lists all that are of the last job.
@@ -168,9 +173,13 @@ def known_state_steps(
             )
         except FlinkNotVisibleError as error:
             hidden = str(error)
-    known = choose(job, view, savepoints, hidden=hidden, has_list=config.has_credentials)
-    looked_at = tuple(map(config.redact, known.looked_at))
-    return replace(known, why=config.redact(known.why), looked_at=looked_at)
+
+    def look() -> KnownState:
+        known = choose(job, view, savepoints, hidden=hidden, has_list=config.has_credentials)
+        looked_at = tuple(map(config.redact, known.looked_at))
+        return replace(known, why=config.redact(known.why), looked_at=looked_at)
+
+    return look
 
 
 def choose(

@@ -236,7 +236,7 @@ class DinkyHook(BaseHook):
 
         newest = self.get_latest_job_instance(dinky_task_id)
         task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
-        return self.client.run(known_state_steps(self.config, task_id, newest, job_manager_address))
+        return self.client.run(known_state_steps(self.config, task_id, newest, job_manager_address))()
 
     def get_failure_reason(
         self, job_instance_id: int, job_id: str | None = None, job_manager_address: str | None = None

@@ -29,6 +29,7 @@ from airflow_provider_dinky.parameters import choice, seconds
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.config import DinkyConfig
     from airflow_provider_dinky.client.models import JobInstance
+    from airflow_provider_dinky.event_payload import Facts
     from airflow_provider_dinky.triggers.event_memory import EventMemory
     from airflow_provider_dinky.watcher import Board, WatchedTasks
 
@@ -261,15 +262,12 @@ class JobStatusEventTrigger(BaseEventTrigger):
 
         from airflow_provider_dinky.client.errors import DinkyError
         from airflow_provider_dinky.diagnostics import versions
-        from airflow_provider_dinky.event_payload import Facts, fact_steps
-        from airflow_provider_dinky.watcher import ask
+        from airflow_provider_dinky.event_payload import Facts
 
         facts = Facts(self.dinky_conn_id, self.dinky_task_id, change, run, newest, self.job_manager_address)
         reads = _reads(self.dinky_conn_id)
         try:
-            await asyncio.wait_for(
-                ask(self.dinky_conn_id, reads, lambda config: fact_steps(config, facts)), FACTS_PATIENCE
-            )
+            await asyncio.wait_for(self._find_out(facts, reads), FACTS_PATIENCE)
         except (DinkyError, asyncio.TimeoutError) as error:
             self.log.debug("Not all is known of the change: %r", error)
         except Exception:
@@ -280,6 +278,15 @@ class JobStatusEventTrigger(BaseEventTrigger):
         payload = facts.payload()
         self.log.info("Dinky task %s: %s: %s", self.dinky_task_id, change.kind, payload["reason"])
         return TriggerEvent(payload)
+
+    async def _find_out(self, facts: Facts, reads: Callable[[], DinkyConfig]) -> None:
+        from airflow_provider_dinky.event_payload import fact_steps
+        from airflow_provider_dinky.watcher import ask
+
+        await ask(self.dinky_conn_id, reads, lambda config: fact_steps(config, facts))
+        if facts.look is not None:
+            # A disk may let one wait for long, and all triggers of this triggerer with it.
+            facts.know_state(await asyncio.to_thread(facts.look))
 
     def _cannot_watch(self, why: str) -> None:
         if why != self._said:

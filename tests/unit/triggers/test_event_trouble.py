@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from airflow_provider_dinky import event_payload
+from airflow_provider_dinky import event_payload, resume_paths
+from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.triggers import job_events
 from airflow_provider_dinky.triggers.job_events import JobStatusEventTrigger
 from tests.unit.triggers.events import (
     ALL,
+    CHECKPOINTED,
     Start,
     is_watched,
     kill,
@@ -92,6 +96,35 @@ async def test_facts_that_cannot_be_had_in_time_are_left_out(
 
     assert event["reason"] == "neither Dinky nor Flink tells the reason"
     assert event["dinky_url"] == f"{sandbox.url}/#/devops/job-detail?id={job}"
+
+
+async def test_a_disk_that_lets_one_wait_holds_up_no_event(
+    sandbox: Sandbox, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, looking, local = threading.Event(), threading.Event(), resume_paths._local
+
+    def slow(path: str) -> Path | None:
+        looking.set()
+        answers.wait(5)
+        return local(path)
+
+    monkeypatch.setattr(job_events, "FACTS_PATIENCE", 1.0)
+    monkeypatch.setattr(resume_paths, "_local", slow)
+    await started(CHECKPOINTED)
+    with DinkyHook("signed_in") as hook:
+        await asyncio.to_thread(hook.trigger_savepoint, CHECKPOINTED)
+    triggerer = start()
+    triggerer.runs(trigger(CHECKPOINTED))
+    await is_watched(sandbox)
+    kill(sandbox)
+    try:
+        event = await triggerer.event()
+    finally:
+        answers.set()
+
+    assert looking.is_set()
+    assert event["reason"] == "java.lang.IllegalStateException: no more disk"
+    assert event["newest_savepoint"] is None
 
 
 async def test_a_bug_costs_the_facts_and_not_the_event(
