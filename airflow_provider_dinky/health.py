@@ -33,10 +33,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """What one check found.
+
+    :param topic: for a sentence with a number that grows by itself: what it is about. Only then two that differ say
+        the same.
+    """
 
     ok: bool
     sentence: str
+    topic: str | None = None
+
+    @property
+    def news(self) -> str:
+        """What is another one only if the finding is."""
+        return f"{self.ok} {self.topic or self.sentence}"
 
 
 def examine(
@@ -84,8 +94,8 @@ def _checkpoint(view: FlinkView | None, problem: str | None, allowed: float) -> 
     age = max(0.0, (view.now - max(completed)) / 1000)
     said = f"Its last checkpoint was complete {_span(age)} ago"
     if age <= allowed:
-        return Finding(True, said)
-    return Finding(False, f"{said}, longer than the {_span(allowed)} allowed")
+        return Finding(True, said, "age of the last checkpoint")
+    return Finding(False, f"{said}, longer than the {_span(allowed)} allowed", "age of the last checkpoint")
 
 
 def _restarts(view: FlinkView | None, problem: str | None, allowed: int, within: float) -> Finding:

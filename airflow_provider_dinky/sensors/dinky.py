@@ -24,14 +24,16 @@ from airflow_provider_dinky.links.dinky import DinkyJobLink
 from airflow_provider_dinky.log_lines import Talk, not_there_line, state_line, unchanged_line
 from airflow_provider_dinky.parameters import choice, seconds
 from airflow_provider_dinky.sensors.health import JobHealthSensor
+from airflow_provider_dinky.sensors.log_book import LogBook
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance
     from airflow_provider_dinky.client.status import JobStatus
     from airflow_provider_dinky.hooks.dinky import DinkyHook
 
-
 __all__ = ["JobHealthSensor", "JobStatusSensor"]
+
+_NOT_THERE: list[Any] = [None, "not there"]
 
 
 class JobStatusSensor(BaseSensorOperator):
@@ -47,7 +49,7 @@ class JobStatusSensor(BaseSensorOperator):
     :param dinky_conn_id: the Airflow connection. Templated.
     :param deferrable: wait in the triggerer; default: ``[operators] default_deferrable``.
     :param unknown_timeout: seconds a job may be UNKNOWN (Dinky has lost sight of it) before the sensor fails. In
-        reschedule mode nothing is remembered between two pokes, and the sensor's ``timeout`` counts instead.
+        reschedule mode each poke is a process of its own, and the sensor's ``timeout`` counts instead.
     :param poke_interval: seconds between two looks at the job.
 
     Returns the job instance id (XCom).
@@ -93,11 +95,13 @@ class JobStatusSensor(BaseSensorOperator):
         self._watch = Watch(WaitFor(self.wait_for), self.unknown_timeout)
         self._seen: JobInstance | None = None
         self._waits = False
+        self._log_book: LogBook | None = None
 
     @cached_property
     def _talk(self) -> Talk:
         now = time.monotonic()
-        return Talk(said=now, answered=now)
+        silent_for = self._log_book.silent_for() if self._log_book else 0.0
+        return Talk(said=now - silent_for, answered=now)
 
     @cached_property
     def hook(self) -> DinkyHook:
@@ -121,6 +125,8 @@ class JobStatusSensor(BaseSensorOperator):
 
         :raises JobFailedError: it will not get there any more, and why.
         """
+        if self._log_book is None and self.mode == "reschedule":
+            self._log_book = LogBook(context, rescheduled=True)
         with as_airflow_errors():
             try:
                 instance = self._find()
@@ -128,7 +134,8 @@ class JobStatusSensor(BaseSensorOperator):
                 return self._try_on(error)
             if instance is None:
                 line = not_there_line(self._awaited())
-                self._say(self._talk.hears(None if self._waits else line, line, time.monotonic()))
+                known = self._waits or self._has_said(_NOT_THERE)
+                self._say(self._talk.hears(None if known else line, line, time.monotonic()), _NOT_THERE)
                 self._waits = True
                 return False
             if self._seen is None:
@@ -144,24 +151,36 @@ class JobStatusSensor(BaseSensorOperator):
             return self._watch.verdict is Outcome.DONE
 
     def _say_state(self, instance: JobInstance, before: JobStatus | None) -> None:
-        now, name = time.monotonic(), str(_followed(instance))
-        changed = None if self._watch.status == before else state_line(name, instance.status)
-        still = unchanged_line(name, instance.status, now - self._watch.since)
-        self._say(self._talk.hears(changed, still, now))
+        now, name, what = time.monotonic(), str(_followed(instance)), [instance.id, str(instance.status)]
+        known = self._watch.status == before or self._has_said(what)
+        lasts_for = max(now - self._watch.since, self._log_book.lasts_for(what) if self._log_book else 0.0)
+        changed = None if known else state_line(name, instance.status)
+        self._say(
+            self._talk.hears(changed, unchanged_line(name, instance.status, lasts_for), now),
+            what,
+        )
 
-    def _say(self, lines: list[str]) -> None:
+    def _has_said(self, what: list[Any]) -> bool:
+        """Whether an earlier poke, in another process, has said the same last."""
+        said = self._log_book.said if self._log_book else None
+        return said is not None and said.what == what
+
+    def _say(self, lines: list[str], what: list[Any]) -> None:
         for line in lines:
             self.log.info(line)
+        if lines and self._log_book is not None:
+            self._log_book.note(what)
 
     def _try_on(self, error: DinkyConnectionError) -> bool:
         """Dinky did not answer: look again at the next poke, unless that goes on for too long.
 
-        In reschedule mode nothing is remembered between two pokes, and the sensor's ``timeout`` counts instead.
+        In reschedule mode each poke is a process of its own, and the sensor's ``timeout`` counts instead.
         """
         now = time.monotonic()
         if now - self._talk.answered >= MAX_OUTAGE:
             raise error
-        self._say(self._talk.hears_nothing(error, now))
+        for line in self._talk.hears_nothing(error, now):
+            self.log.info(line)
         return False
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> int:
@@ -243,9 +262,18 @@ class JobStatusSensor(BaseSensorOperator):
 
     def _announce(self, context: Context, job_instance_id: int) -> None:
         url = dinky_url(self.hook.config.base_url, job_instance_id)
-        self.log.info("Waiting for %s of job instance %s: %s", self.wait_for, job_instance_id, url)
+        if self._is_new(job_instance_id):
+            self.log.info("Waiting for %s of job instance %s: %s", self.wait_for, job_instance_id, url)
+        # Airflow deletes the XComs of a task that it has rescheduled.
         ti: Any = context["ti"]
         ti.xcom_push(key=DinkyJobLink.xcom_key, value=url)
+
+    def _is_new(self, job_instance_id: int) -> bool:
+        """Whether no earlier poke has named the job in this log; where nobody remembers, its state is line enough."""
+        book = self._log_book
+        if book is None:
+            return True
+        return not book.forgets and (book.said is None or book.said.what[:1] != [job_instance_id])
 
     def _failure(self, job: FollowedJob, status: JobStatus, noted: str | None) -> JobFailedError:
         return JobFailedError(describe_failure(self.hook, job, status, noted))

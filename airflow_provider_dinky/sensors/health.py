@@ -22,6 +22,7 @@ from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.health import Finding, Limits, examine
 from airflow_provider_dinky.links.dinky import DinkyJobLink
 from airflow_provider_dinky.parameters import seconds
+from airflow_provider_dinky.sensors.log_book import LogBook
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance
@@ -96,6 +97,7 @@ class JobHealthSensor(BaseSensorOperator):
         )
         self._seen: JobInstance | None = None
         self._findings: tuple[Finding, ...] = ()
+        self._log_book: LogBook | None = None
 
     @cached_property
     def hook(self) -> DinkyHook:
@@ -133,13 +135,26 @@ class JobHealthSensor(BaseSensorOperator):
                 findings = self._look(context)
             except DinkyConnectionError as error:
                 findings = (Finding(False, f"It cannot be looked at: {error}"),)
-        for finding in findings:
-            if finding not in self._findings:
-                (self.log.info if finding.ok else self.log.warning)(
-                    "%s: %s", self._subject(), finding.sentence
-                )
         self._findings = findings
+        self._say(context)
         return all(finding.ok for finding in findings)
+
+    def _say(self, context: Context) -> None:
+        """A line for each finding that is news, and one now and then while nothing changes."""
+        book = self._log_book = self._log_book or LogBook(context, self.mode == "reschedule")
+        subject = self._subject()
+        what = [subject, *(finding.news for finding in self._findings)]
+        if not book.is_due(what):
+            return
+        known = book.said.what if book.said and book.said.what[0] == subject else []
+        news = [finding for finding in self._findings if finding.news not in known]
+        wrong = [finding for finding in self._findings if not finding.ok]
+        if news and not book.forgets:
+            for finding in news:
+                (self.log.info if finding.ok else self.log.warning)("%s: %s", subject, finding.sentence)
+        elif wrong:
+            self.log.warning("%s: %s", subject, "; ".join(finding.sentence for finding in wrong))
+        book.note(what)
 
     def _look(self, context: Context) -> tuple[Finding, ...]:
         instance = self._find()

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +18,13 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobUnhealthyError
+from airflow_provider_dinky.flink_view import FlinkView
 from airflow_provider_dinky.hooks.dinky import DinkyHook
+from airflow_provider_dinky.log_lines import HEARTBEAT
 from airflow_provider_dinky.sandbox import Sandbox
+from airflow_provider_dinky.sensors import log_book
 from airflow_provider_dinky.sensors.health import JobHealthSensor
-from tests.airflow_task import new_context
+from tests.airflow_task import StateStore, new_context
 from tests.unit.streams import CHECKPOINTED, STREAM, running, until
 
 MINUTE = 60.0
@@ -240,6 +246,56 @@ class TestModes:
         said = logged()
         assert said.count("Job of Dinky task 1: There is no job") == 1
         assert said.count("Job instance 1 of Dinky task 1: It is RUNNING") == 1
+
+    def test_each_sentence_is_logged_once_when_rescheduled(
+        self, hook: DinkyHook, sandbox: Sandbox, logged: Callable[[], str]
+    ) -> None:
+        store = StateStore()
+
+        def poke() -> None:
+            # Between two pokes there is another process.
+            task = sensor(dinky_task_id=STREAM, mode="reschedule", max_checkpoint_age=600)
+            task.poke(new_context(task, store=store))
+
+        poke()
+        poke()
+        running(hook, STREAM)
+        poke()
+        poke()
+        said = logged()
+        assert said.count("Job of Dinky task 1: There is no job") == 1
+        assert said.count("Job instance 1 of Dinky task 1: It is RUNNING") == 1
+        assert said.count("checkpointing is off") == 1
+
+    def test_one_line_a_poke_where_nothing_is_kept(
+        self, hook: DinkyHook, sandbox: Sandbox, logged: Callable[[], str]
+    ) -> None:
+        running(hook, STREAM)
+        for _ in range(2):
+            task = sensor(dinky_task_id=STREAM, mode="reschedule", max_checkpoint_age=600)
+            task.poke(new_context(task))
+        assert logged().count("Job instance 1 of Dinky task 1: ") == 2
+
+    def test_a_checkpoint_that_grows_older_is_no_news(
+        self, hook: DinkyHook, sandbox: Sandbox, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        running(hook, CHECKPOINTED)
+        ages = iter((70_000, 80_000, 90_000, 90_000))
+
+        def view(self: DinkyHook, *_: Any) -> FlinkView:
+            return replace(flink, now=now + next(ages))
+
+        until(lambda: hook.get_known_state(CHECKPOINTED).checkpoint is not None)
+        flink = hook.get_flink_view(1)
+        now = max(one.completed_at or 0 for one in flink.checkpoints)
+        monkeypatch.setattr(DinkyHook, "get_flink_view", view)
+        task, begun = sensor(dinky_task_id=CHECKPOINTED, max_checkpoint_age=60), time.time()
+        for later in (0, HEARTBEAT / 2, HEARTBEAT + 1):
+            monkeypatch.setattr(log_book, "time", SimpleNamespace(time=lambda at=begun + later: at))
+            task.poke(new_context(task))
+        said = logged()
+        assert said.count("Its last checkpoint was complete") == 2
+        assert "90 s ago" in said
 
 
 class TestParameters:

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError
+from airflow_provider_dinky.log_lines import HEARTBEAT
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
+from airflow_provider_dinky.sensors import log_book
 from airflow_provider_dinky.sensors.dinky import JobStatusSensor
-from tests.airflow_task import execute, new_context
+from tests.airflow_task import StateStore, execute, new_context
 
 STREAM, REPORT, FAILING = 1, 2, 4
 
@@ -155,6 +160,99 @@ class TestByTask:
         task = sensor(dinky_task_id=999, newer_than_job_instance_id=0, dinky_conn_id=conn_id)
         with pytest.raises(DinkyTaskError, match="Dinky task 999: .*Task Not Exist"):
             execute(task, new_context(task))
+
+
+class TestLogWhenRescheduled:
+    """Between two pokes there is another process; what the log says already is in Airflow's store, or nowhere."""
+
+    STATES = ("RESTARTING", "RESTARTING", "RUNNING", "RUNNING", "RUNNING")
+
+    def pokes(self, store: StateStore | None, try_number: int = 1, **kwargs: Any) -> None:
+        task = sensor(mode="reschedule", dinky_conn_id="anonymous", retries=3, **kwargs)
+        assert task.poke(new_context(task, store=store, try_number=try_number)) is False
+
+    def test_a_line_a_change(self, sandbox: Sandbox, logged: Callable[[], str]) -> None:
+        store, job = StateStore(), start(STREAM)
+        for status in self.STATES:
+            sandbox.set_status(job, status)
+            self.pokes(store, job_instance_id=job)
+        said = logged()
+
+        assert said.count("Waiting for finished of job instance") == 1
+        assert said.count(f"State of job instance {job} of Dinky task {STREAM}: RESTARTING") == 1
+        assert said.count(f"State of job instance {job} of Dinky task {STREAM}: RUNNING") == 1
+
+    def test_a_line_now_and_then_while_nothing_changes(
+        self, sandbox: Sandbox, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store, job, begun = StateStore(), start(STREAM), time.time()
+        sandbox.set_status(job, "RUNNING")
+        for later in (0, HEARTBEAT - 60, HEARTBEAT + 60, HEARTBEAT + 120, 2 * HEARTBEAT + 120):
+            monkeypatch.setattr(log_book, "time", SimpleNamespace(time=lambda at=begun + later: at))
+            self.pokes(store, job_instance_id=job)
+        said = logged()
+
+        assert said.count(f"Dinky task {STREAM}: RUNNING") == 3
+        assert f"RUNNING, for {HEARTBEAT + 60:.0f} s now" in said
+        assert f"RUNNING, for {2 * HEARTBEAT + 120:.0f} s now" in said
+
+    def test_a_job_that_is_not_there_is_missed_once(
+        self, sandbox: Sandbox, logged: Callable[[], str]
+    ) -> None:
+        store = StateStore()
+        for _ in range(3):
+            self.pokes(store, dinky_task_id=STREAM, newer_than_job_instance_id=0)
+        job = start(STREAM)
+        self.pokes(store, dinky_task_id=STREAM, newer_than_job_instance_id=0)
+        said = logged()
+
+        assert said.count("is not there yet") == 1
+        assert said.count(f"Waiting for finished of job instance {job}") == 1
+
+    def test_each_try_has_a_log_of_its_own(self, sandbox: Sandbox, logged: Callable[[], str]) -> None:
+        store, job = StateStore(), start(STREAM)
+        sandbox.set_status(job, "RUNNING")
+        for try_number in (1, 1, 2, 2):
+            self.pokes(store, try_number, job_instance_id=job)
+
+        assert logged().count(f"Dinky task {STREAM}: RUNNING") == 2
+
+    def test_at_most_one_line_a_poke_where_nothing_is_kept(
+        self, sandbox: Sandbox, logged: Callable[[], str]
+    ) -> None:
+        job = start(STREAM)
+        for status in self.STATES:
+            sandbox.set_status(job, status)
+            self.pokes(None, job_instance_id=job)
+        said = logged()
+
+        assert said.count(f"State of job instance {job}") == len(self.STATES)
+        assert "Waiting for" not in said
+
+    def test_a_store_that_fails_costs_lines_and_not_the_poke(
+        self, sandbox: Sandbox, logged: Callable[[], str]
+    ) -> None:
+        class Broken(StateStore):
+            def get(self, *_: Any) -> Any:
+                raise RuntimeError("no store today")
+
+            def set(self, *_: Any, **__: Any) -> None:
+                raise RuntimeError("no store today")
+
+        job = start(STREAM)
+        sandbox.set_status(job, "RUNNING")
+        self.pokes(Broken(), job_instance_id=job)
+        self.pokes(StateStore(dinky_said=["of another version"]), job_instance_id=job)
+        assert logged().count(f"Dinky task {STREAM}: RUNNING") == 2
+
+    def test_the_link_is_there_after_each_poke(self, sandbox: Sandbox) -> None:
+        store, job = StateStore(), start(STREAM)
+        for _ in range(2):
+            # Airflow deletes the XComs of a task that it starts once more.
+            task = sensor(mode="reschedule", job_instance_id=job)
+            context = new_context(task, store=store)
+            task.poke(context)
+            assert context["ti"].xcom["dinky_job_link"].endswith(f"id={job}")
 
 
 class TestParameters:
