@@ -21,7 +21,7 @@ from airflow_provider_dinky.followed import FollowedJob, describe_failure, dinky
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.job import MAX_OUTAGE, Outcome, WaitFor, Watch, outcome
 from airflow_provider_dinky.links.dinky import DinkyJobLink
-from airflow_provider_dinky.log_lines import Talk, not_there_line, state_line, unchanged_line
+from airflow_provider_dinky.log_lines import Talk, not_there_line, silence_line, state_line, unchanged_line
 from airflow_provider_dinky.parameters import choice, seconds
 from airflow_provider_dinky.sensors.health import JobHealthSensor
 from airflow_provider_dinky.sensors.log_book import LogBook
@@ -92,6 +92,9 @@ class JobStatusSensor(BaseSensorOperator):
         self.dinky_conn_id = dinky_conn_id
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.unknown_timeout = seconds("unknown_timeout", unknown_timeout)
+        if self.deferrable:
+            # Of a triggerer that looks all the time all its triggers would suffer.
+            seconds("poke_interval", self.poke_interval)
         self._watch = Watch(WaitFor(self.wait_for), self.unknown_timeout)
         self._seen: JobInstance | None = None
         self._waits = False
@@ -179,8 +182,15 @@ class JobStatusSensor(BaseSensorOperator):
         now = time.monotonic()
         if now - self._talk.answered >= MAX_OUTAGE:
             raise error
-        for line in self._talk.hears_nothing(error, now):
-            self.log.info(line)
+        if self._log_book is None:
+            for line in self._talk.hears_nothing(error, now):
+                self.log.info(line)
+            return False
+        book = self._log_book
+        what = [book.said.what[0] if book.said else None, "no answer"]
+        if book.is_due(what):
+            self.log.info(silence_line(book.lasts_for(what), error))
+            book.note(what)
         return False
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> int:

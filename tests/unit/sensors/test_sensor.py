@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
+from airflow_provider_dinky.client import blocking
+from airflow_provider_dinky.client.retry import NO_RETRY
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError
 from airflow_provider_dinky.log_lines import HEARTBEAT
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
@@ -208,6 +210,21 @@ class TestLogWhenRescheduled:
 
         assert said.count("is not there yet") == 1
         assert said.count(f"Waiting for finished of job instance {job}") == 1
+
+    def test_an_outage_is_said_and_so_is_what_comes_after_it(
+        self, sandbox: Sandbox, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(blocking, "RetryFor", lambda: NO_RETRY)
+        store, job = StateStore(), start(STREAM)
+        sandbox.set_status(job, "RUNNING")
+        for _ in range(3):
+            sandbox.fault("status", "getJobInstance", status=502)
+            self.pokes(store, job_instance_id=job)
+        self.pokes(store, job_instance_id=job)
+        said = logged()
+
+        assert said.count("No answer for 0 s, trying on: connection 'anonymous'") == 1
+        assert said.count(f"Dinky task {STREAM}: RUNNING") == 1
 
     def test_each_try_has_a_log_of_its_own(self, sandbox: Sandbox, logged: Callable[[], str]) -> None:
         store, job = StateStore(), start(STREAM)
