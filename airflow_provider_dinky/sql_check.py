@@ -76,6 +76,11 @@ def check_sql(hook: DinkyHook, dinky_task_id: int, variables: Mapping[str, Any] 
     sql = _sql_of(hook, dinky_task_id)
     given = {"variables": dict(variables)} if variables else {}
     explained = hook.explain_sql(dinky_task_id, sql, **given)
+    if not explained:
+        raise SqlCheckError(
+            f"connection '{hook.dinky_conn_id}': the SQL of Dinky task {dinky_task_id} was not checked: Dinky named no "
+            "statement of it. Nothing was started or stopped. Look at the task's SQL in Dinky"
+        )
     problems = find_problems(sql, explained)
     if problems:
         config = hook.config

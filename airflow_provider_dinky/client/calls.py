@@ -77,7 +77,7 @@ class ApiCall(Generic[T]):
 
 def version() -> ApiCall[str]:
     """Dinky's version, as it names it."""
-    return ApiCall("version", "GET", "/openapi/version", lambda answer: str(answer.data))
+    return ApiCall("version", "GET", "/openapi/version", lambda answer: _text(answer.data))
 
 
 def submit_task(
@@ -353,6 +353,12 @@ def _java_bool(value: bool) -> str:
 def _dict(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ValueError(f"expected an object, got {type(data).__name__}")
+    return data
+
+
+def _text(data: Any) -> str:
+    if not isinstance(data, str) or not data:
+        raise ValueError(f"expected a text, got {type(data).__name__}")
     return data
 
 

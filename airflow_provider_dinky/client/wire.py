@@ -29,6 +29,7 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_REDIRECTS = 4
 FLINK_PATIENCE = 3.0
 """Seconds for one question to Flink itself: it is asked beside the way, and must not hold anybody up."""
+_CHECK_ADDRESS = "check host, port and scheme"
 _NOT_SIGNED_IN = 7
 _TASK_UNKNOWN = frozenset({"task not exist", "任务不存在"})
 _NO_TOKEN = frozenset({"can not read token", "未能读取到有效 token"})
@@ -193,11 +194,12 @@ def unusable_address(config: DinkyConfig, call: ApiCall[Any], why: str) -> Dinky
     return DinkyConfigError(_message(config, call, f"{why}; check host and port of the connection"))
 
 
-def unreachable(config: DinkyConfig, call: ApiCall[Any], why: str, *, sent: bool) -> DinkyConnectionError:
+def unreachable(
+    config: DinkyConfig, call: ApiCall[Any], why: str, *, sent: bool, remedy: str = _CHECK_ADDRESS
+) -> DinkyConnectionError:
     """The error for an exchange that gave no answer."""
-    remedy = (
-        "Dinky may have carried it out" if sent and not call.repeatable else "check host, port and scheme"
-    )
+    if sent and not call.repeatable:
+        remedy = "Dinky may have carried it out"
     return DinkyConnectionError(_message(config, call, f"{config.redact(why)}; {remedy}"), sent=sent)
 
 
@@ -297,7 +299,10 @@ def _kind_of_refusal(
 
 def _check_http(config: DinkyConfig, call: ApiCall[Any], reply: Reply, body: Any) -> None:
     if reply.status >= 500:
-        raise unreachable(config, call, f"HTTP {reply.status} {_quote(config, reply.body)}", sent=True)
+        why = f"HTTP {reply.status} {_quote(config, reply.body)}"
+        raise unreachable(
+            config, call, why, sent=True, remedy="look whether Dinky runs, and at a proxy before it"
+        )
     if reply.status == 404:
         raise DinkyResponseError(
             _message(

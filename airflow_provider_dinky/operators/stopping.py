@@ -116,6 +116,7 @@ class SavepointTaskOperator(StoppingOperator):
 
     def execute(self, context: Context) -> str:
         """Take the savepoint."""
+        from airflow_provider_dinky.client.errors import DinkyNotFoundError, DinkyRefusedError
         from airflow_provider_dinky.savepoints import take_savepoint
 
         kind, path = self.savepoint_type, None
@@ -127,9 +128,26 @@ class SavepointTaskOperator(StoppingOperator):
                     self._announce_stop(context, task_id, newest.id)
                 path = self._stop_once(context, task_id, kind).run(newest)
             if path is None:
-                # Also of a job that has ended: it is Dinky that says what is wrong with that.
-                path = take_savepoint(self.hook, task_id, kind, self._pace()).path
+                try:
+                    path = take_savepoint(self.hook, task_id, kind, self._pace()).path
+                except DinkyNotFoundError:
+                    raise
+                except DinkyRefusedError as error:
+                    raise DinkyTaskError(f"{error}{self._why(task_id)}") from error
         self.log.info("Savepoint of Dinky task %s: %s", task_id, path)
         ti: Any = context["ti"]
         ti.xcom_push(key="savepoint_path", value=path)
         return path
+
+    def _why(self, task_id: int) -> str:
+        """What Dinky does not say where the task has no running job; best effort."""
+        from airflow_provider_dinky.client.errors import DinkyError
+
+        try:
+            newest = self.hook.get_latest_job_instance(task_id)
+        except DinkyError:
+            return ""
+        if newest is not None and newest.status.is_active:
+            return ""
+        was = f"job instance {newest.id} is {newest.status}" if newest else "it never ran"
+        return f". Dinky task {task_id} has no running job to take a savepoint of: {was}"

@@ -154,6 +154,14 @@ class TestBeforeAnythingIsTouched:
         assert execute(task, new_context(task, try_number=2)) == first
 
 
+def test_an_answer_that_names_no_statement_is_no_check(sandbox: Sandbox, conn_id: str) -> None:
+    sandbox.fault("body", "/openapi/explainSql", body='{"code":0,"data":null,"success":true}')
+    task = SubmitTaskOperator(task_id="t", dinky_task_id=STREAM, dinky_conn_id=conn_id, check_sql=True)
+    with pytest.raises(SqlCheckError, match=f"'{conn_id}': the SQL of Dinky task 1 was not checked"):
+        execute(task, new_context(task))
+    assert not sandbox.engine.jobs
+
+
 def spoil(sandbox: Sandbox) -> None:
     """Somebody saves SQL for the stream that would not run."""
     refused = '{"code":0,"data":[{"index":1,"sql":"INSERT","error":"bad","parseTrue":false}],"success":true}'

@@ -81,6 +81,8 @@ def test_the_cookie_goes_with_api_calls_and_no_other(connect: Connect) -> None:
     def respond(request: Request) -> Reply:
         if request.path == LOGIN:
             return Reply(envelope().body, headers={"Set-Cookie": "token=t1; Max-Age=36000; Path=/"})
+        if request.path == "/openapi/version":
+            return envelope("1.1.0")
         return envelope({"id": 1, "jobInstanceId": 1, "success": True})
 
     with TinyServer(respond) as server:

@@ -220,6 +220,14 @@ class TestSavepoint:
         with pytest.raises(DinkyTaskError, match="never ran as a Flink job"):
             task.execute(new_context(task))
 
+    def test_of_a_job_that_has_ended_says_so(self, sandbox: Sandbox, running: int, conn_id: str) -> None:
+        with DinkyHook("signed_in") as hook:
+            hook.cancel_task(STREAM)
+        ended(sandbox)
+        task = savepoint(dinky_conn_id=conn_id)
+        with pytest.raises(DinkyTaskError, match="has no running job .*: job instance 1 is CANCELED"):
+            task.execute(new_context(task))
+
     def test_of_a_nonsense_type(self, sandbox: Sandbox) -> None:
         task = savepoint(dinky_conn_id="signed_in", savepoint_type="{{ kind }}")
         with pytest.raises(DinkyTaskError, match="savepoint_type must be one of trigger, stop, cancel"):
