@@ -112,7 +112,7 @@ def resolve(
     :raises DinkyTaskError: nothing is known, or nobody may look; says what was looked at and what to do.
     :raises DinkyError: Dinky does not answer.
     """
-    path = path_of(wanted)
+    path = path_of(wanted, hook.dinky_conn_id)
     if path is None:
         return Resolved(None, None, "A start without state, as wanted")
     config = hook.config
@@ -390,7 +390,7 @@ def _chosen(wanted: str, point: ResumePoint, known: KnownState) -> str:
 
 
 def _check_spelling(path: str, conn_id: str) -> None:
-    if path.lower().startswith("latest") and not set(path) & set("/:\\"):
+    if not set(path) & set("/:\\"):
         raise DinkyConfigError(
             f"connection '{conn_id}': savepoint_path must be a path or one of {', '.join(WANTED)}, not '{path}'"
         )

@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyConfigError
-from airflow_provider_dinky.get_provider_info import DEFAULT_PORT, EXTRA_FIELDS
+from airflow_provider_dinky.get_provider_info import CONNECTION_TYPE, DEFAULT_PORT, EXTRA_FIELDS
 
 log = logging.getLogger(__name__)
 
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+_TYPES = frozenset({CONNECTION_TYPE, "http", "https", "generic"})
+"""What a connection to a Dinky may be, beside one without a type: what else there is leads to something else."""
 _LONGEST_WAIT = 24 * 3600.0
 _LARGEST_ID = 2**31 - 1
 
@@ -26,6 +28,7 @@ class ConnectionLike(Protocol):
     """What is read of an Airflow connection, of any Airflow version."""
 
     conn_id: Any
+    conn_type: Any
     host: Any
     port: Any
     schema: Any
@@ -49,6 +52,10 @@ class _Reader:
         self._extra = self._parsed_extra()
 
     def config(self) -> DinkyConfig:
+        conn_type = _clean(self._connection.conn_type)
+        if conn_type and conn_type.lower() not in _TYPES:
+            # Its password is for another server, and must not be sent to this one.
+            self._fail("conn_type", f"is {conn_type!r}; make a connection of type {CONNECTION_TYPE!r}")
         login, password = _clean(self._connection.login), _clean(self._connection.password)
         if login and not password:
             self._fail("password", "is empty, but a user is given; for anonymous use leave both empty")

@@ -22,6 +22,7 @@ from airflow_provider_dinky.get_provider_info import (
     RELABELING,
 )
 from airflow_provider_dinky.hooks.connection import read_connection
+from airflow_provider_dinky.parameters import path_of, variables_of
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.blocking import DinkyClient
@@ -123,10 +124,12 @@ class DinkyHook(BaseHook):
         from airflow_provider_dinky.submission import Starter
 
         task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+        path = path_of(savepoint_path, self.dinky_conn_id)
+        given = variables_of(variables, self.dinky_conn_id)
         newest = self.get_latest_job_instance(task_id)
         key = run_key or f"hook/{uuid.uuid4()}"
         starter = Starter(self.client, task_id, key, Journal(None, key))
-        return starter.start(savepoint_path, variables or {}, newest.id if newest else 0)
+        return starter.start(path, given or {}, newest.id if newest else 0)
 
     def restart_task(self, dinky_task_id: int, savepoint_path: str | None = None) -> SubmitResult:
         """Dinky's own restart. Without a path: savepoint, cancel, start from it; with one: cancel, start from that.
@@ -137,9 +140,8 @@ class DinkyHook(BaseHook):
         :raises DinkyError: with ``outcome_unknown`` if the restart may be under way.
         """
         task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
-        return self.client.send(
-            calls.restart_task(task_id, savepoint_path, via_api=self.config.has_credentials)
-        )
+        path = path_of(savepoint_path, self.dinky_conn_id)
+        return self.client.send(calls.restart_task(task_id, path, via_api=self.config.has_credentials))
 
     def cancel_task(self, dinky_task_id: int, with_savepoint: bool = False, force: bool = True) -> str | None:
         """Stop the newest job of a task; nothing happens if it has ended.
@@ -201,7 +203,8 @@ class DinkyHook(BaseHook):
         """The run after Dinky has asked Flink anew; without credentials as Dinky last saw it."""
         if not self.config.has_credentials:
             return self.get_job_instance(job_instance_id)
-        return self.client.send(calls.refresh_job_info_detail(job_instance_id)).instance
+        instance_id = checked_id(job_instance_id, "job_instance_id", self.dinky_conn_id)
+        return self.client.send(calls.refresh_job_info_detail(instance_id)).instance
 
     def list_savepoints(self, dinky_task_id: int) -> Sequence[Savepoint]:
         """The savepoints Dinky remembers of a task, newest first; needs credentials."""

@@ -90,7 +90,9 @@ class FollowingOperator(PublishingOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(dinky_task_id=dinky_task_id, dinky_conn_id=dinky_conn_id, **kwargs)
-        self.wait_for = str(choice("wait_for", wait_for or self._default_wait_for, WAIT_FOR))
+        self.wait_for = str(
+            choice("wait_for", self._default_wait_for if wait_for is None else wait_for, WAIT_FOR)
+        )
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.poll_interval = seconds("poll_interval", poll_interval)
         if timeout is None and self.wait_for == "checkpointed":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dinky._compat import Context
 from airflow_provider_dinky.exceptions import as_airflow_errors
 from airflow_provider_dinky.operators.starting import StartingOperator
-from airflow_provider_dinky.parameters import choice
+from airflow_provider_dinky.parameters import choice, seconds
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.restart import Method
@@ -41,7 +41,7 @@ class RestartTaskOperator(StartingOperator):
     def __init__(self, *, method: Method = "auto", stop_timeout: float = 180.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.method = choice("method", method, ("auto", "endpoint", "steps"))
-        self.stop_timeout = stop_timeout
+        self.stop_timeout = seconds("stop_timeout", stop_timeout)
 
     def execute(self, context: Context) -> int | None:
         """Restart, then follow the new job."""

@@ -11,7 +11,7 @@ from airflow_provider_dinky._compat import Context
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
 from airflow_provider_dinky.followed import look_anew
 from airflow_provider_dinky.operators.following import FollowingOperator
-from airflow_provider_dinky.parameters import choice, path_of, variables_of
+from airflow_provider_dinky.parameters import choice, path_of, variables_of, whole_number
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance, SubmitResult
@@ -70,7 +70,7 @@ class StartingOperator(FollowingOperator):
         self.if_no_state = choice("if_no_state", if_no_state, ("fail", "fresh"))
         self.check_sql = check_sql
         self.job_manager_address = job_manager_address
-        self.result_limit = result_limit
+        self.result_limit = whole_number("result_limit", result_limit)
         self.stop_timeout = 180.0
         self.on_conflict: Literal["stop", "fail"] = "stop"
 
@@ -87,6 +87,9 @@ class StartingOperator(FollowingOperator):
     def _given_variables(self) -> dict[str, Any] | None:
         return variables_of(self.variables, self.dinky_conn_id)
 
+    def _given_path(self) -> str | None:
+        return path_of(self.savepoint_path, self.dinky_conn_id)
+
     def _prepare(
         self,
         context: Context,
@@ -102,7 +105,7 @@ class StartingOperator(FollowingOperator):
         found = resolve(
             self.hook,
             dinky_task_id,
-            path_of(self.savepoint_path),
+            self._given_path(),
             if_no_state=self.if_no_state,
             job_manager_address=self.job_manager_address,
         )
@@ -134,7 +137,7 @@ class StartingOperator(FollowingOperator):
         old: JobInstance | None,
     ) -> str | None:
         is_running = old is not None and old.status.is_active
-        if is_running and path_of(self.savepoint_path) in _NEWEST_STATE:
+        if is_running and self._given_path() in _NEWEST_STATE:
             self._check(dinky_task_id, variables)
             path = None
         else:

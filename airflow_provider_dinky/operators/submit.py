@@ -15,7 +15,7 @@ from airflow_provider_dinky.exceptions import (
 )
 from airflow_provider_dinky.followed import FollowedJob, look_anew
 from airflow_provider_dinky.operators.starting import StartingOperator
-from airflow_provider_dinky.parameters import choice, path_of
+from airflow_provider_dinky.parameters import choice
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import HistoryEntry, JobInstance
@@ -169,7 +169,7 @@ class SubmitTaskOperator(StartingOperator):
             self.log.warning("Job instance %s runs with other variables than this task gives", newest.id)
         from airflow_provider_dinky.resume_points import WANTED
 
-        path = path_of(self.savepoint_path)
+        path = self._given_path()
         if (
             path
             and path not in WANTED

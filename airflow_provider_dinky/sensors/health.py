@@ -21,7 +21,7 @@ from airflow_provider_dinky.followed import dinky_url
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.health import Finding, Limits, examine
 from airflow_provider_dinky.links.dinky import DinkyJobLink
-from airflow_provider_dinky.parameters import seconds
+from airflow_provider_dinky.parameters import seconds, whole_number
 from airflow_provider_dinky.sensors.log_book import LogBook
 
 if TYPE_CHECKING:
@@ -79,15 +79,11 @@ class JobHealthSensor(BaseSensorOperator):
         super().__init__(timeout=timeout, poke_interval=poke_interval, **kwargs)
         if (job_instance_id is None) == (dinky_task_id is None):
             raise ValueError("give either job_instance_id or dinky_task_id")
-        if max_restarts is not None and (
-            isinstance(max_restarts, bool) or not isinstance(max_restarts, int) or max_restarts < 0
-        ):
-            raise ValueError(f"max_restarts must be a whole number of 0 or more, not {max_restarts!r}")
         self.dinky_task_id = dinky_task_id
         self.job_instance_id = job_instance_id
         self.dinky_conn_id = dinky_conn_id
         self.max_checkpoint_age = max_checkpoint_age
-        self.max_restarts = max_restarts
+        self.max_restarts = None if max_restarts is None else whole_number("max_restarts", max_restarts)
         self.restarts_within = restarts_within
         self.job_manager_address = job_manager_address
         self._limits = Limits(

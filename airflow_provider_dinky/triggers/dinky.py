@@ -20,6 +20,7 @@ from airflow_provider_dinky.diagnostics import versions
 from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, hasty, stop_steps
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.job import MAX_OUTAGE, WaitFor, Watch
+from airflow_provider_dinky.parameters import choice, seconds
 from airflow_provider_dinky.triggers.job_events import JobStatusEventTrigger
 from airflow_provider_dinky.watcher import Subscription, ask, follow, staying
 
@@ -56,6 +57,7 @@ class JobStatusTrigger(BaseTrigger):
         for ``cancel_on_kill`` of a job that Dinky does not take for the task's current one any more, where the
         connection allows Flink REST.
     :param status: the job's state as the log has it already; only changes are logged.
+    :raises ValueError: a parameter cannot be used.
     """
 
     def __init__(
@@ -76,8 +78,8 @@ class JobStatusTrigger(BaseTrigger):
         super().__init__()
         self.job_instance_id = job_instance_id
         self.dinky_conn_id = dinky_conn_id
-        self.wait_for = wait_for
-        self.poll_interval = poll_interval
+        self.wait_for = str(choice("wait_for", wait_for, [str(what) for what in WaitFor]))
+        self.poll_interval = seconds("poll_interval", poll_interval)
         self.unknown_timeout = unknown_timeout
         self.max_outage = max_outage
         self.dinky_task_id = dinky_task_id

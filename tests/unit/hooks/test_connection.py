@@ -27,6 +27,7 @@ class Connection:
     """What is read of an Airflow connection."""
 
     conn_id: Any = "c1"
+    conn_type: Any = "dinky"
     host: Any = "dinky"
     port: Any = None
     schema: Any = None
@@ -85,6 +86,16 @@ def test_every_field() -> None:
         allow_flink_rest=True,
         trust_env=False,
     )
+
+
+@pytest.mark.parametrize("conn_type", ["dinky", "Dinky", "http", "https", "generic", "", None])
+def test_types_that_may_lead_to_a_dinky(conn_type: Any) -> None:
+    assert read(conn_type=conn_type) == read()
+
+
+def test_a_connection_to_something_else() -> None:
+    said = problem(conn_type="mysql", login="ann", password=SECRET)
+    assert said == "connection 'c1': field 'conn_type' is 'mysql'; make a connection of type 'dinky'"
 
 
 def test_every_field_of_the_form_is_read() -> None:

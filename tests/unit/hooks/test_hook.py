@@ -219,6 +219,20 @@ def test_sql(hook: DinkyHook) -> None:
     )
 
 
+def test_what_cannot_be_used_is_not_sent(hook: DinkyHook, sandbox: Sandbox) -> None:
+    # A submit is never sent again, so one that Dinky cannot read would be looked for for minutes.
+    nonsense: Any = ["s3://savepoints/1"]
+    for method, arguments in (
+        (hook.submit_task, (STREAM, nonsense)),
+        (hook.submit_task, (STREAM, None, nonsense)),
+        (hook.restart_task, (STREAM, nonsense)),
+        (hook.refresh_job_instance, (nonsense,)),
+    ):
+        with pytest.raises(DinkyConfigError, match="(savepoint_path|variables|job_instance_id) must be"):
+            method(*arguments)  # type: ignore[operator]
+    assert not sandbox.requests
+
+
 def test_explain_sends_the_settings_of_the_task_and_those_given(hook: DinkyHook, sandbox: Sandbox) -> None:
     hook.explain_sql(STREAM, parallelism=9)
     (sent,) = (request.json for request in sandbox.requests if request.path == "/openapi/explainSql")
@@ -351,12 +365,13 @@ def test_connection_test_of_a_host_that_is_not_there(connection: Connections) ->
             Reply(b"<html>Welcome to nginx</html>"),
             "is this a Dinky, or a proxy before it? '<html>Welcome to nginx",
         ),
+        (Reply(b'{"code": 0, "data": null, "success": true}'), "the answer has an unexpected shape"),
         (Reply(b"<html>Not Found</html>", 404), "HTTP 404: the address is not a Dinky 1.0 or newer"),
         (
             Reply(b"", 302, {"Location": "https://sso.example.com/login"}),
             "redirects to https://sso.example.com",
         ),
-        (Reply(b"<html>Bad Gateway</html>", 502), "HTTP 502"),
+        (Reply(b"<html>Bad Gateway</html>", 502), "'; look whether Dinky runs, and at a proxy before it"),
         (Reply(b"<html>Unauthorized</html>", 401), "is there a proxy before Dinky"),
     ],
 )

@@ -374,6 +374,16 @@ def test_of_two_starts_at_once_the_later_gives_way(
     assert second.state in ("CANCELLING", "CANCELED")
 
 
+@pytest.mark.parametrize("nonsense", [["s3://savepoints/1"], "latst", "savepoint-1"], ids=str)
+def test_a_path_that_is_none_touches_nothing(sandbox: Sandbox, nonsense: Any) -> None:
+    start()
+    task = restart(savepoint_path=nonsense)
+    with pytest.raises(DinkyTaskError, match="'signed_in': savepoint_path must be "):
+        execute(task, new_context(task))
+    (job,) = sandbox.engine.jobs
+    assert (job.state, job.savepoints) == ("RUNNING", ())
+
+
 def test_nonsense_touches_nothing(sandbox: Sandbox) -> None:
     task = restart("next {{ week }}")
     with pytest.raises(DinkyTaskError, match="dinky_task_id must be a positive whole number"):

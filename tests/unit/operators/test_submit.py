@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -18,7 +19,7 @@ from airflow_provider_dinky.exceptions import (
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.submission import Starter
-from tests.airflow_task import execute, new_context
+from tests.airflow_task import StateStore, execute, new_context
 
 STREAM, REPORT, BACKFILL, FAILING, BAD_SQL, PLAIN_SQL, PAYMENTS, BAD_PLAIN_SQL = range(1, 9)
 
@@ -182,11 +183,14 @@ class TestSaysWhyItFailed:
             execute(task, new_context(task))
         assert not sandbox.requests
 
-    def test_variables_that_are_none(self, sandbox: Sandbox) -> None:
-        task = submit(BACKFILL, variables="day=1")
-        with pytest.raises(DinkyTaskError, match="variables must be a mapping"):
-            execute(task, new_context(task))
+    @pytest.mark.parametrize("nonsense", ["day=1", {"day": datetime(2026, 1, 1)}], ids=str)
+    def test_variables_that_are_none(self, sandbox: Sandbox, nonsense: Any) -> None:
+        task, store = submit(BACKFILL, variables=nonsense), StateStore()
+        with pytest.raises(DinkyTaskError, match=r"'signed_in': .*variable"):
+            execute(task, new_context(task, store=store))
         assert not sandbox.requests
+        # What nobody has sent, no retry waits for.
+        assert not store
 
 
 class TestPlainSql:
