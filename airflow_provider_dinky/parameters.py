@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from math import inf
@@ -75,6 +76,8 @@ def path_of(value: Any, conn_id: str) -> str | None:
 
     :raises DinkyConfigError: it is no text, such as the XComs of mapped tasks; nothing was sent.
     """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if value is not None and not isinstance(value, str):
         raise DinkyConfigError(
             f"connection '{conn_id}': savepoint_path must be one path, a text, not {type(value).__name__}"
