@@ -8,7 +8,7 @@ share. It never expires and is never deleted: the key holds the generation, so a
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
@@ -40,7 +40,8 @@ class Step(str, Enum):
     """The job runs again as before the restart."""
 
 
-_ANNOUNCING = frozenset({Step.SUBMIT, Step.ENDPOINT, Step.STOP, Step.BACK})
+ANNOUNCING = frozenset({Step.SUBMIT, Step.ENDPOINT, Step.STOP, Step.BACK})
+"""After these something may be under way in Dinky."""
 RESTART_STEPS = frozenset({Step.ENDPOINT, Step.STOP, Step.STOPPED, Step.BACK, Step.RETURNED})
 
 
@@ -80,12 +81,17 @@ class Intent:
         """When what was sent can no longer be under way, in seconds since 1970."""
         return self.sent_at + self.patience
 
+    @property
+    def is_of_a_restart(self) -> bool:
+        """Whether it is one of a restart, and not of a plain start."""
+        return self.taken is not None or self.step in RESTART_STEPS
+
     def then(self, step: Step, **changes: Any) -> Intent:
         """The entry of the step after this one.
 
         What Dinky's history held before the step before is not taken over to one that sends something.
         """
-        if step in _ANNOUNCING:
+        if step in ANNOUNCING:
             changes.setdefault("history_baseline", None)
         return replace(self, step=step, **changes)
 
@@ -118,6 +124,18 @@ class Intent:
         return entry
 
 
+MOST_GENERATIONS = 100
+"""Generations before this one that are looked for; their numbers count tries, so most are of none."""
+
+
+def earlier_keys(run_key: str) -> Iterator[str]:
+    """The run keys that the generations before this one may have had, newest first; none if it was never cleared."""
+    task, _, generation = run_key.rpartition("/")
+    number = int(generation) if generation.isdecimal() else 0
+    for earlier in range(number - 1, max(-1, number - 1 - MOST_GENERATIONS), -1):
+        yield f"{task}/{earlier}"
+
+
 class Store(Protocol):
     """Where entries are kept: Airflow's task state store."""
 
@@ -137,7 +155,7 @@ class Journal:
     def __init__(self, store: Store | None, run_key: str) -> None:
         self._store = store
         self._run_key = run_key
-        self._key = f"dinky_{run_key.rpartition('/')[2]}"
+        self._key = _store_key(run_key)
         self._last: Intent | None = None
 
     @property
@@ -164,6 +182,25 @@ class Journal:
                 self._last = stored
         return self._last
 
+    def before_the_clear(self) -> Intent | None:
+        """The last entry of the newest generation before this one that has left any; None if there is none.
+
+        One that cannot be read counts as none: a clear is what a person was asked for because of it.
+        """
+        if self._store is None:
+            return None
+        for run_key in earlier_keys(self._run_key):
+            kept = self._store.get(_store_key(run_key))
+            if kept is None:
+                continue
+            try:
+                entry = Intent.from_json(kept)
+            except ValueError as error:
+                log.warning("What was written down before the clear cannot be read (%s): %s", error, kept)
+                return None
+            return entry if entry is not None and entry.run_key == run_key else None
+        return None
+
     def announce(self, intent: Intent) -> None:
         """Write down what is about to be done; if that fails, it must not be done."""
         if self._store is not None:
@@ -177,3 +214,7 @@ class Journal:
         except Exception:
             self._last = intent
             log.exception("The task state store could not be written; a retry will have to look: %s", intent)
+
+
+def _store_key(run_key: str) -> str:
+    return f"dinky_{run_key.rpartition('/')[2]}"

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_dinky.before_clear import BeforeClear
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.job_config import JobConfig
@@ -68,8 +69,12 @@ class Restart(NewStart):
 
     def _go_on(self, stored: Intent | None) -> SubmitResult:
         if stored is None:
-            found = self.starter.find() if self.hook.config.has_credentials else None
-            return found or self._afresh()
+            before_clear = BeforeClear(self.hook, self.starter)
+            with before_clear.not_forgotten():
+                found = self.starter.find() if self.hook.config.has_credentials else None
+                if found is None:
+                    before_clear.wait_until_over()
+                return found or self._afresh()
         log.info("An earlier try got as far as '%s'; going on from there", stored.step.value)
         if stored.step is Step.RETURNED:
             return self._afresh(stored)
@@ -94,6 +99,11 @@ class Restart(NewStart):
                 if old.status != JobStatus.FAILED:
                     return self._resume_after_unknown_stop(old, after, path, own)
                 path = path or own
+            elif old is not None:
+                stopped = BeforeClear(self.hook, self.starter).stopped(old, path)
+                if stopped is not None:
+                    self._journal.note(stopped)
+                    return self._submit_or_go_back(stopped, old)
             log.info("Dinky task %s does not run; restart is a plain start", self._task_id)
             return self.starter.start(path, self.variables or {}, old.id if old else 0)
         variables = self._variables(old, "Nothing was touched")

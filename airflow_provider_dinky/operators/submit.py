@@ -84,13 +84,15 @@ class SubmitTaskOperator(StartingOperator):
                 return self._restart(context, starter, variables)
             return self._start(context, starter, newest, variables)
 
-    @staticmethod
-    def _restarts(starter: Starter) -> bool:
-        """Whether an earlier try was about a restart (``if_running="restart"``), which has to be gone on with."""
-        from airflow_provider_dinky.intent import RESTART_STEPS
+    def _restarts(self, starter: Starter) -> bool:
+        """Whether an earlier try was about a restart (``if_running="restart"``), which has to be gone on with.
 
+        One before a clear counts, too: it may have stopped the job, with a savepoint that is not to be lost.
+        """
         stored = starter.journal.last()
-        return stored is not None and (stored.taken is not None or stored.step in RESTART_STEPS)
+        if stored is None and self.if_running == "restart":
+            stored = starter.journal.before_the_clear()
+        return stored is not None and stored.is_of_a_restart
 
     def _stopped_by_an_earlier_try(self, starter: Starter, newest: JobInstance) -> bool:
         """Whether ``if_running="restart"`` has died between stop and start, where nothing could be written down."""

@@ -20,6 +20,9 @@ PROTECTED = st.sampled_from([(True, True), (True, False), (False, True)])
 UNREADABLE = frozenset({"html", "code 5"})
 """Faults that end a try at once, where others are waited out."""
 
+SAID = ("starting without state:", "without its state", "resumed from a savepoint is not known")
+"""What is said, in small letters, of a restart that has lost the state, or may have."""
+
 plans = st.dictionaries(st.integers(1, 24), st.sampled_from(FAULTS), max_size=3)
 
 
@@ -65,6 +68,8 @@ class NeverTwice(RuleBasedStateMachine):
         if outcome == "crashed" or is_blind:
             return
         self.everything_is_named()
+        if outcome == "done":
+            self.no_state_is_silently_lost()
         if outcome == "failed":
             self.nothing_is_silently_down()
 
@@ -96,8 +101,8 @@ class NeverTwice(RuleBasedStateMachine):
     @precondition(lambda self: self.world is not None and self.run.tries > 0)
     @rule()
     def clear(self) -> None:
-        self.run.clears += 1
-        self.run.xcom.clear()
+        self.told_before += self.run.told
+        self.run.clear()
 
     @invariant()
     def at_most_one_active_job(self) -> None:
@@ -121,6 +126,9 @@ class NeverTwice(RuleBasedStateMachine):
 
     def nothing_is_silently_down(self) -> None:
         """Submit has nothing to lose."""
+
+    def no_state_is_silently_lost(self) -> None:
+        """Nor has it any state."""
 
     def teardown(self) -> None:
         if self.world is None:
@@ -193,13 +201,25 @@ class NeverDown(NeverTwice):
             f"the job is down, and nobody says so: {told}"
         )
 
+    def no_state_is_silently_lost(self) -> None:
+        """Also after a clear the job goes on from the savepoint taken for the restart, or the log says why not."""
+        if self.meddled:
+            return
+        told = f"{self.told_before} {self.run.told}".lower()
+        for job in self.world.active(self.run.dinky_task_id):
+            if job.jid not in self.before and job.resumed_from is None:
+                assert any(words in told for words in SAID), f"{job} has no state, and nobody says so: {told}"
+
     def ends_well(self) -> None:
         self.world.core.fail_savepoints(False)
         self.world.core.slow_stop(0.3)
+        self.told_before += self.run.told
         self.run.told = ""
         outcome = self.world.attempt(self.run)
         self.at_most_one_active_job()
-        if outcome != "done":
+        if outcome == "done":
+            self.no_state_is_silently_lost()
+        else:
             self.nothing_is_silently_down()
 
 

@@ -79,6 +79,13 @@ class Run:
     error: str = ""
     """What the last try raised."""
 
+    def clear(self) -> None:
+        """A person clears the task: what comes now is the first try of a new generation."""
+        self.clears += 1
+        self.tries = 0
+        self.xcom.clear()
+        self.told = ""
+
     @property
     def key(self) -> str:
         return f"dag1/{self.run_id}/{self.kind}/-1/{self.clears}"
