@@ -22,6 +22,7 @@ from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
 from airflow_provider_dinky.followed import look_anew
 from airflow_provider_dinky.intent import Intent, Journal, Step
+from airflow_provider_dinky.rivals import find_older
 from airflow_provider_dinky.submission import Starter
 
 if TYPE_CHECKING:
@@ -205,6 +206,22 @@ class NewStart:
             )
             raise RivalJobError(str(error))
         return newest.id
+
+    def _check_none_older(self, newest: JobInstance | None) -> None:
+        """A start would be beside a job that runs, though a later one has ended; and Dinky stops only the newest.
+
+        :raises DinkyTaskError: there is such a job.
+        """
+        if newest is None or newest.status.is_active:
+            return
+        older = find_older(self.hook, self._task_id, newest)
+        if older is not None:
+            raise self._error(
+                f"job instance {older.id} is {older.status}, though job instance {newest.id}, which was started after "
+                f"it, is {newest.status}: two were started at once, and the later one has given way. Dinky stops only "
+                "the newest, so this one cannot be restarted, and a start would be beside it. Nothing was touched; "
+                "stop it in Flink"
+            )
 
     def _variables(self, old: JobInstance, so_far: str = "") -> Mapping[str, Any]:
         """The variables of the new job.

@@ -91,6 +91,7 @@ class Restart(NewStart):
     def _afresh(self, after: Intent | None = None) -> SubmitResult:
         """Restart what runs now; ``after`` is the step before, which has left the job running, or seemed to."""
         old = self._in_sight(self.hook.get_latest_job_instance(self._task_id))
+        self._check_none_older(old)
         path = self.prepare(old)
         if old is None or old.status.is_final:
             tried = after is not None or (self.starter.is_retry and not self._journal.is_kept)
@@ -327,6 +328,7 @@ class Restart(NewStart):
         newest = self._in_sight(self.hook.get_latest_job_instance(self._task_id))
         if newest is not None and newest.status.is_active:
             return self._afresh(stored)
+        self._check_none_older(newest)
         old = self.hook.get_job_instance(stored.baseline) if stored.baseline else newest
         if old is None:
             return self._afresh()

@@ -47,6 +47,20 @@ def find_rivals(
     return [job for job in rivals if job.id < ours], [job for job in rivals if job.id > ours]
 
 
+def find_older(hook: DinkyHook, dinky_task_id: int, newest: JobInstance) -> JobInstance | None:
+    """The latest job of the task that runs though a later one has ended, as it does after that one has given way.
+
+    Dinky does not show it as the task's job any more. Needs credentials; None without.
+
+    :param newest: the task's newest job instance, which has ended.
+    """
+    if not hook.config.has_credentials:
+        return None
+    found = hook.client.send(calls.list_job_instances_of_task(dinky_task_id))
+    suspects = sorted((job for job in found if job.id < newest.id and _runs(job)), key=lambda job: -job.id)
+    return next((job for job in (look_anew(hook, one) for one in suspects) if _runs(job)), None)
+
+
 def _runs(job: JobInstance) -> bool:
     return job.status.is_active and job.status != JobStatus.UNKNOWN
 

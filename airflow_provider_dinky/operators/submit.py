@@ -58,6 +58,8 @@ class SubmitTaskOperator(StartingOperator):
 
     def execute(self, context: Context) -> int | None:
         """Find our job or start it, then follow it."""
+        from airflow_provider_dinky.rivals import find_older
+
         with as_airflow_errors(), self.hook:
             task_id, variables = self._checked_task_id(), self._given_variables()
             self._check_view()
@@ -80,6 +82,9 @@ class SubmitTaskOperator(StartingOperator):
                 newest = look_anew(self.hook, newest)
             if newest is not None and newest.status.is_active:
                 return self._is_running(context, starter, newest, variables)
+            older = find_older(self.hook, task_id, newest) if newest is not None else None
+            if older is not None:
+                return self._is_running(context, starter, older, variables)
             if newest is not None and self._stopped_by_an_earlier_try(starter, newest):
                 return self._restart(context, starter, variables)
             return self._start(context, starter, newest, variables)

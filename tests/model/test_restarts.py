@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from functools import partial
 
 import pytest
 
 from airflow_provider_dinky.client import wire
 from airflow_provider_dinky.sandbox.faults import Fault
 from airflow_provider_dinky.sandbox.java import JavaFailure, Refusal
-from tests.model.scene import BAD_GATEWAY, CODE_5, HTML, Scene, crash, restart, scene, scenes, signed_in
+from tests.model.scene import BAD_GATEWAY, CODE_5, HTML, Scene, restart, scene, signed_in
 from tests.model.world import FAULTS, PAYMENTS, STREAM, Run
 
 __all__ = ["scene", "signed_in"]
@@ -93,105 +92,6 @@ class TestALookThatFails:
         assert signed_in.sent("/savepoint") == 1
         (job,) = signed_in.active(STREAM)
         assert [job.resumed_from] == list(signed_in.job(old.jid).savepoints)
-
-
-class TestTwoAtOnce:
-    """Two runs that restart the same Dinky task at the same time."""
-
-    @staticmethod
-    def other(scene: Scene, run: Run, expected: str = "done") -> None:
-        assert scene.attempt(run) == expected, run.told
-
-    def test_of_a_task_that_does_not_run(self, signed_in: Scene) -> None:
-        mine, theirs = restart(), restart("other")
-        signed_in.at("/submitTask", partial(self.other, signed_in, theirs))
-
-        assert signed_in.attempt(mine) == "failed"
-        signed_in.wait(30)
-        (job,) = signed_in.active(STREAM)
-        assert theirs.xcom["job_id"] == job.jid
-        assert "beside job instance 1" in mine.error
-
-    def test_and_the_later_one_dies_before_it_looks_for_the_other(self, signed_in: Scene) -> None:
-        mine, theirs = restart(), restart("other")
-        self.dies_beside(signed_in, mine, theirs)
-
-    def test_the_same_of_a_submit(self, signed_in: Scene) -> None:
-        self.dies_beside(signed_in, Run("submit", STREAM, {}), Run("submit", STREAM, {}, run_id="other"))
-
-    def dies_beside(self, scene: Scene, mine: Run, theirs: Run) -> None:
-        def slip_in() -> None:
-            self.other(scene, theirs)
-            # From here on, so that it is not the other one that dies.
-            scene.at("/submitTask", lambda: scene.at("/api/jobInstance", crash), after=True)
-
-        scene.at("/submitTask", slip_in)
-
-        assert scene.attempt(mine) == "crashed"
-        assert len(scene.active(STREAM)) == 2
-        assert scene.attempt(mine) == "failed"
-        scene.wait(30)
-        (job,) = scene.active(STREAM)
-        assert theirs.xcom["job_id"] == job.jid
-
-    @pytest.mark.parametrize("kind", ["submit", "restart"])
-    def test_and_the_later_one_dies_when_it_has_given_way(self, scene: Scene, kind: str) -> None:
-        mine, theirs = Run(kind, STREAM, {}), Run(kind, STREAM, {}, run_id="other")
-        scene.at("/submitTask", partial(self.other, scene, theirs))
-        scene.at("/cancel", crash, after=True)
-
-        assert scene.attempt(mine) == "crashed"
-        scene.wait(30)
-        assert scene.attempt(mine) == "failed"
-        scene.wait(30)
-        (job,) = scene.active(STREAM)
-        assert theirs.xcom["job_id"] == job.jid
-
-    def test_of_a_running_job_before_the_stop(self, signed_in: Scene) -> None:
-        signed_in.running()
-        mine, theirs = restart(check_sql=True), restart("other")
-        signed_in.at("/explainSql", partial(self.other, signed_in, theirs))
-
-        assert signed_in.attempt(mine) == "failed"
-        assert "has taken the place" in mine.error
-        (job,) = signed_in.active(STREAM)
-        assert theirs.xcom["job_id"] == job.jid
-
-    @pytest.mark.parametrize("variant", [True, False], ids=["signed in", "anonymous"])
-    def test_when_the_stop_hits_the_job_of_the_other(self, variant: bool) -> None:
-        for stage in scenes(signed_in=variant, has_store=True):
-            old = stage.running()
-            mine, theirs = restart(), restart("other")
-
-            def slip_in(stage: Scene = stage, theirs: Run = theirs) -> None:
-                self.other(stage, theirs)
-                stage.wait(30)
-                stage.core.slow_stop(60)
-
-            stage.at("/savepoint", slip_in)
-
-            assert stage.attempt(mine) == "done", mine.told
-            stage.wait(30)
-            (job,) = stage.active(STREAM)
-            assert mine.xcom["job_id"] == job.jid
-            between = stage.job(theirs.xcom["job_id"])
-            assert job.resumed_from == between.savepoints[-1]
-            assert between.resumed_from == stage.job(old.jid).savepoints[-1]
-
-    def test_when_the_other_starts_between_stop_and_start(self, signed_in: Scene) -> None:
-        old = signed_in.running()
-        mine, theirs = restart(), Run("submit", STREAM, {}, run_id="other")
-
-        def slip_in() -> None:
-            signed_in.wait(30)
-            self.other(signed_in, theirs)
-
-        signed_in.at("/savepoint", slip_in, after=True)
-
-        assert signed_in.attempt(mine) == "failed"
-        assert signed_in.job(old.jid).savepoints[-1] in mine.error
-        (job,) = signed_in.active(STREAM)
-        assert theirs.xcom["job_id"] == job.jid
 
 
 class TestWhoseSavepoint:
