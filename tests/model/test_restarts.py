@@ -232,6 +232,24 @@ class TestRollBack:
         (job,) = signed_in.active(STREAM)
         assert job.resumed_from == path
 
+    @pytest.mark.parametrize("refused_twice", [False, True], ids=["once", "twice"])
+    def test_is_not_what_the_next_try_was_to_do(self, signed_in: Scene, refused_twice: bool) -> None:
+        """The job that runs as before was started by this run, too, and must not be taken for the restarted one."""
+        signed_in.running()
+        run = restart()
+        for _ in range(1 + refused_twice):
+            signed_in.at("/submitTask", lambda: CODE_5)
+            assert signed_in.attempt(run) == "failed"
+            assert "runs as before the restart" in run.error
+            signed_in.wait(30)
+        (back,) = signed_in.active(STREAM)
+
+        assert signed_in.attempt(run) == "done", run.told
+        (job,) = signed_in.active(STREAM)
+        assert job.jid != back.jid
+        assert [job.resumed_from] == list(signed_in.job(back.jid).savepoints)
+        assert run.xcom["job_id"] == job.jid
+
     def test_a_second_way_back_that_is_under_way_is_not_taken_for_the_first(self, scene: Scene) -> None:
         scene.running()
         run = restart(savepoint_path="/no/such/savepoint")
