@@ -50,7 +50,8 @@ def find_rivals(
 def find_older(hook: DinkyHook, dinky_task_id: int, newest: JobInstance) -> JobInstance | None:
     """The latest job of the task that runs though a later one has ended, as it does after that one has given way.
 
-    Dinky does not show it as the task's job any more. Needs credentials; None without.
+    Dinky does not show it as the task's job any more. One that it has lost sight of does not count: most likely it
+    went with its cluster, long ago, and must not keep the task from ever starting. Needs credentials; None without.
 
     :param newest: the task's newest job instance, which has ended.
     """
@@ -58,7 +59,8 @@ def find_older(hook: DinkyHook, dinky_task_id: int, newest: JobInstance) -> JobI
         return None
     found = hook.client.send(calls.list_job_instances_of_task(dinky_task_id))
     suspects = sorted((job for job in found if job.id < newest.id and _runs(job)), key=lambda job: -job.id)
-    return next((job for job in (look_anew(hook, one) for one in suspects) if _runs(job)), None)
+    seen = (look_anew(hook, one) for one in suspects)
+    return next((job for job in seen if _runs(job) and job.status != JobStatus.RECONNECTING), None)
 
 
 def _runs(job: JobInstance) -> bool:

@@ -101,6 +101,24 @@ class TestTwoAtOnce:
         (job,) = signed_in.active(STREAM)
         assert mine.xcom["job_id"] == job.jid
 
+    @pytest.mark.parametrize(("state", "after"), [("RECONNECTING", 15), ("UNKNOWN", 90)])
+    def test_one_that_went_with_its_cluster_keeps_nobody_from_starting(
+        self, signed_in: Scene, state: str, after: float
+    ) -> None:
+        signed_in.running()
+        signed_in.core.kill_cluster()
+        signed_in.core.revive_cluster(jobs_survive=False)
+        signed_in.wait(after)
+        store = signed_in.core.dinky.store
+        later = store.add_history(signed_in.core.dinky.task(STREAM), {}, None, signed_in.now())
+        store.add_instance(later, "0" * 32, signed_in.now()).status = "FINISHED"
+        assert store.instances[1].status == state
+
+        tomorrow = Run("submit", STREAM, {}, run_id="tomorrow")
+        assert signed_in.attempt(tomorrow) == "done", tomorrow.told
+        (job,) = signed_in.active(STREAM)
+        assert tomorrow.xcom["job_id"] == job.jid
+
     def test_of_a_running_job_before_the_stop(self, signed_in: Scene) -> None:
         signed_in.running()
         mine, theirs = restart(check_sql=True), restart("other")
