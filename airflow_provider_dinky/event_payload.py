@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dinky.changes import Change, EventKind
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import DinkyError
-from airflow_provider_dinky.client.flink import job_exceptions
 from airflow_provider_dinky.client.java import root_cause
-from airflow_provider_dinky.client.models import failure_trace
 from airflow_provider_dinky.exceptions import DinkyTaskError
+from airflow_provider_dinky.failure import failure_steps
 from airflow_provider_dinky.followed import dinky_url, flink_url
 from airflow_provider_dinky.resume_points import known_state_steps
 
@@ -101,8 +100,9 @@ def fact_steps(config: DinkyConfig, facts: Facts) -> Generator[ApiCall[Any], Any
     facts.know(config)
     run = facts.run
     if run is not None and facts.change.kind is EventKind.FAILED:
-        trace, address = yield from failure_steps(config, run, facts.job_manager_address)
-        facts.job_manager_address = address
+        trace, facts.job_manager_address = yield from failure_steps(
+            config, run.id, run.job_id, else_at=facts.job_manager_address
+        )
         facts.reason = root_cause(config.redact(trace)) if trace else facts.reason
     elif run is not None and config.has_credentials:
         try:
@@ -116,31 +116,6 @@ def fact_steps(config: DinkyConfig, facts: Facts) -> Generator[ApiCall[Any], Any
         )
     except (DinkyError, DinkyTaskError) as error:
         log.debug("The state of Dinky task %s is not known: %s", facts.dinky_task_id, error)
-
-
-def failure_steps(
-    config: DinkyConfig, run: JobInstance, job_manager_address: str | None = None
-) -> Generator[ApiCall[Any], Any, tuple[str | None, str | None]]:
-    """The calls that find out why a run failed: Flink's stack trace, not masked yet, and the job manager's address.
-
-    Dinky tells it to signed-in users only; Flink's REST API is asked if the connection allows that and the address is
-    known. No error comes out: what nobody tells is None.
-    """
-    address = job_manager_address
-    trace: str | None = None
-    try:
-        if config.has_credentials:
-            for ask in (calls.get_job_info_detail, calls.refresh_job_info_detail):
-                detail: JobInfoDetail = yield ask(run.id)
-                address = _address(detail) or address
-                trace = detail.failure_trace
-                if trace:
-                    return trace, address
-        if config.allow_flink_rest and run.job_id and address:
-            trace = failure_trace((yield job_exceptions(address, run.job_id)))
-    except DinkyError as error:
-        log.debug("Nobody tells why job instance %s failed: %s", run.id, error)
-    return trace, address
 
 
 def _address(detail: JobInfoDetail) -> str | None:

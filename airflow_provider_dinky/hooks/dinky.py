@@ -254,32 +254,13 @@ class DinkyHook(BaseHook):
         :param job_manager_address: ``host:port`` of the job manager, which the answer of the submit names.
         :return: the reason, or None if nobody tells.
         """
-        trace = self._failure_trace(job_instance_id, job_id, job_manager_address)
+        from airflow_provider_dinky.failure import failure_steps
+
+        trace, _ = self.client.run(failure_steps(self.config, job_instance_id, job_id, job_manager_address))
         if trace:
             trace = self.config.redact(trace)
             self.log.debug("Whole trace of job instance %s:\n%s", job_instance_id, trace)
         return root_cause(trace)
-
-    def _failure_trace(self, job_instance_id: int, job_id: str | None, address: str | None) -> str | None:
-        from airflow_provider_dinky.client.blocking import DinkyClient
-        from airflow_provider_dinky.client.flink import job_exceptions
-        from airflow_provider_dinky.client.models import failure_trace
-        from airflow_provider_dinky.client.retry import NO_RETRY
-
-        try:
-            if self.config.has_credentials:
-                for ask in (calls.get_job_info_detail, calls.refresh_job_info_detail):
-                    detail = self.client.send(ask(job_instance_id))
-                    if detail.failure_trace:
-                        return detail.failure_trace
-                job_id = job_id or detail.instance.job_id
-                address = address or (detail.history.job_manager_address if detail.history else None)
-            if self.config.allow_flink_rest and job_id and address:
-                with DinkyClient(self.config, NO_RETRY) as client:
-                    return failure_trace(client.send(job_exceptions(address, job_id)))
-        except DinkyError as error:
-            self.log.debug("Nobody tells why job instance %s failed: %s", job_instance_id, error)
-        return None
 
     def export_sql(self, dinky_task_id: int) -> str:
         """The task's SQL as Dinky would run it. It may hold secrets."""
