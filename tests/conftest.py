@@ -32,6 +32,8 @@ hypothesis.settings.register_profile("tests", database=None, deadline=None, max_
 hypothesis.settings.load_profile("tests")
 
 
+# pytest-xdist looks at the marks, too, and these have to be there by then.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process run all that is real: two Airflows or Flinks at once are too much for a small machine."""
     for item in items:

@@ -34,6 +34,8 @@ TIMING = Timing(
 )
 
 
+# Before tests/conftest.py looks at the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test here; skip them where there is no Java."""
     here = Path(__file__).parent

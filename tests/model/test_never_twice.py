@@ -20,7 +20,12 @@ PROTECTED = st.sampled_from([(True, True), (True, False), (False, True)])
 UNREADABLE = frozenset({"html", "code 5"})
 """Faults that end a try at once, where others are waited out."""
 
-SAID = ("starting without state:", "without its state", "resumed from a savepoint is not known")
+SAID = (
+    "starting without state:",
+    "without its state",
+    "resumed from a savepoint is not known",
+    "the savepoint taken before it was stopped, if any, is not known here",
+)
 """What is said, in small letters, of a restart that has lost the state, or may have."""
 
 plans = st.dictionaries(st.integers(1, 24), st.sampled_from(FAULTS), max_size=3)
