@@ -32,7 +32,7 @@ prepare_environment dev
 [ $((SECONDS - started)) -lt 3 ] || echo "Set up in $((SECONDS - started)) s"
 if [ ${#where[@]} -gt 0 ]; then
     arguments=(--numprocesses=2 --dist=loadgroup ${arguments[@]+"${arguments[@]}"})
-    [ ${#what[@]} -gt 0 ] || echo "All tests: about 20 minutes, a good part on a real Flink (--fast: about four)"
+    [ ${#what[@]} -gt 0 ] || echo "All tests: about 20 minutes, a good part on a real Flink (--fast: about three)"
 fi
 # The odd spelling is for bash 3.2 (macOS), to which an empty array is an unset variable.
 exec "$venv/bin/python" -m pytest ${where[@]+"${where[@]}"} ${what[@]+"${what[@]}"} ${arguments[@]+"${arguments[@]}"}
