@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_provider_dinky.client import calls
@@ -50,7 +51,7 @@ class BeforeClear:
 
         :raises DinkyError: Dinky cannot be asked; nothing was touched.
         """
-        earlier = self._left()
+        earlier = self._left
         if earlier is None or not (earlier.step in ANNOUNCING or earlier.step is Step.STOPPED):
             return
         pace, waiting = self.starter.pace, False
@@ -74,7 +75,7 @@ class BeforeClear:
         try:
             yield
         except (DinkyError, DinkyTaskError) as error:
-            earlier = self._left()
+            earlier = self._left
             is_open = earlier is not None and earlier.step not in (Step.RETURNED, Step.STARTED)
             if earlier is None or not is_open or self.starter.journal.last() is not None:
                 raise
@@ -101,7 +102,7 @@ class BeforeClear:
         """
         if next(iter(earlier_keys(self.starter.run_key)), None) is None:
             return None
-        earlier = self._left()
+        earlier = self._left
         taken = self._savepoint_of(earlier, old) if earlier is not None else self._refused_start_from(old)
         in_place = earlier is None or earlier.baseline == old.id
         if taken and in_place and old.status in _STOPPED and is_savepoint_of(taken, old.job_id):
@@ -122,6 +123,7 @@ class BeforeClear:
             self._say_what_to_look_at(earlier, old, taken)
         return None
 
+    @cached_property
     def _left(self) -> Intent | None:
         entry = self.starter.journal.before_the_clear()
         return entry if entry is not None and entry.is_of_a_restart else None

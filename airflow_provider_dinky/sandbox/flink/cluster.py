@@ -221,9 +221,10 @@ class FlinkCluster:
         return f"{TASK_MANAGER}-{self._task_managers}"
 
     def _free_slots(self) -> int:
-        """How many slots can be had.
+        """How many slots can be had; -1 while nobody can say.
 
-        None while the job manager still knows one that was killed: it would promise a new job the slots of the dead.
+        That is also as long as the job manager knows a task manager that was killed: it would promise a new job the
+        slots of the dead.
         """
         with contextlib.suppress(EngineUnreachable, JobNotFound, FlinkRefused):
             known = self.rest.ask_blocking("/taskmanagers")["taskmanagers"]
