@@ -14,7 +14,7 @@ import aiohttp
 from tenacity import AsyncRetrying
 
 from airflow_provider_dinky.client import calls, wire
-from airflow_provider_dinky.client.calls import ApiCall
+from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.retry import NO_RETRY, RetryFor, policy
@@ -76,7 +76,7 @@ class AsyncDinkyClient:
                 return await self._try(call)
         raise AssertionError("unreachable")  # pragma: no cover
 
-    async def run(self, steps: Generator[ApiCall[Any], Any, T]) -> T:
+    async def run(self, steps: Generator[ApiCall[Any] | Sleep, Any, T]) -> T:
         """Send the calls that a generator yields, hand it their results, and return its own.
 
         :raises DinkyError: as :meth:`send`, unless the generator, which sees it first, catches it.
@@ -84,6 +84,10 @@ class AsyncDinkyClient:
         try:
             call = next(steps)
             while True:
+                if isinstance(call, Sleep):
+                    await self._sleep(call.seconds)
+                    call = steps.send(None)
+                    continue
                 try:
                     answer = await self.send(call)
                 except DinkyError as error:

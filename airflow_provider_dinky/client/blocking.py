@@ -15,7 +15,7 @@ from tenacity import Retrying
 from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError
 
 from airflow_provider_dinky.client import calls, wire
-from airflow_provider_dinky.client.calls import ApiCall
+from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.retry import RetryFor, policy
@@ -82,14 +82,21 @@ class DinkyClient:
         request = wire.build(self.config, call)
         return self._retry_for.connection + self.config.connect_timeout + request.read_timeout
 
-    def run(self, steps: Generator[ApiCall[Any], Any, T]) -> T:
+    def run(
+        self, steps: Generator[ApiCall[Any] | Sleep, Any, T], sleep: Callable[[float], None] | None = None
+    ) -> T:
         """Send the calls that a generator yields, hand it their results, and return its own.
 
+        :param sleep: how to wait for its pauses, given seconds; None waits as between tries.
         :raises DinkyError: as :meth:`send`, unless the generator, which sees it first, catches it.
         """
         try:
             call = next(steps)
             while True:
+                if isinstance(call, Sleep):
+                    (sleep or self._sleep)(call.seconds)
+                    call = steps.send(None)
+                    continue
                 try:
                     answer = self.send(call)
                 except DinkyError as error:

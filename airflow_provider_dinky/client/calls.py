@@ -7,7 +7,7 @@ signed-in ``/api`` over the anonymous ``/openapi`` where both exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
@@ -44,6 +44,16 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Sleep:
+    """A step of a procedure that waits instead of asking.
+
+    :param seconds: how long.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ApiCall(Generic[T]):
     """One request to Dinky and how to read its answer.
 
@@ -73,6 +83,10 @@ class ApiCall(Generic[T]):
     def needs_sign_in(self) -> bool:
         """Whether only a signed-in user may ask."""
         return self.base_url is None and self.path.startswith("/api/")
+
+
+Steps = Generator[ApiCall[Any] | Sleep, Any, T]
+"""A procedure: it yields calls, whose results it is sent, and pauses, and returns its own result."""
 
 
 def version() -> ApiCall[str]:

@@ -59,6 +59,12 @@ class DinkyNotFoundError(DinkyRefusedError):
     """The Dinky task or job instance does not exist, at least not for this user and tenant."""
 
 
+class FlinkJobUnknownError(DinkyResponseError):
+    """Flink itself answered that it does not know the job (HTTP 404 naming the job)."""
+
+    outcome_unknown = False
+
+
 class AmbiguousSubmitError(DinkyError):
     """A submit was sent, its answer was lost, and no trace of a job was found in the time a submit may take."""
 

@@ -97,6 +97,7 @@ class JobState(DinkyModel):
         default=None, validation_alias=AliasChoices("jid", "job_id"), serialization_alias="jid"
     )
     status: JobStatus = JobStatus.UNKNOWN
+    type: Text = None
     error: Text = Field(default=None, repr=False)
 
 
@@ -111,7 +112,6 @@ class JobInstance(JobState):
     tenant_id: int | None = None
     cluster_id: int | None = None
     step: int | None = None
-    type: Text = None
     create_time: Text = None
     update_time: Text = None
     finish_time: FinishTime = None
@@ -175,6 +175,7 @@ class HistoryEntry(Lenient):
     error: Text = Field(default=None, repr=False)
     statement: Text = Field(default=None, repr=False)
     config_json: JobConfig | None = Field(default=None, repr=False)
+    type: Text = None
     start_time: Text = None
     end_time: Text = None
 
@@ -226,6 +227,14 @@ class JobInfoDetail(DinkyModel):
         current = cluster.get("jobManagerHost") if isinstance(cluster, dict) else None
         submitted = self.history.job_manager_address if self.history else None
         return next((text for text in (current, submitted) if isinstance(text, str) and text), None)
+
+    @property
+    def cluster_type(self) -> str | None:
+        """Type of the cluster that the job was sent to ("standalone", "kubernetes-application"); None if not known."""
+        cluster = self.cluster_instance
+        current = cluster.get("type") if isinstance(cluster, dict) else None
+        submitted = self.history.type if self.history else None
+        return next((text for text in (submitted, current) if isinstance(text, str) and text), None)
 
     @property
     def failure_trace(self) -> str | None:

@@ -21,6 +21,7 @@ from airflow_provider_dinky.client.errors import (
     DinkyRefusedError,
     DinkyResponseError,
     DinkySignInError,
+    FlinkJobUnknownError,
 )
 from airflow_provider_dinky.client.java import root_cause
 
@@ -303,6 +304,8 @@ def _check_http(config: DinkyConfig, call: ApiCall[Any], reply: Reply, body: Any
         raise unreachable(
             config, call, why, sent=True, remedy="look whether Dinky runs, and at a proxy before it"
         )
+    if reply.status == 404 and _is_unknown_to_flink(call, body):
+        raise FlinkJobUnknownError(_message(config, call, "Flink does not know the job"))
     if reply.status == 404:
         raise DinkyResponseError(
             _message(
@@ -320,6 +323,16 @@ def _check_http(config: DinkyConfig, call: ApiCall[Any], reply: Reply, body: Any
         _raise_unreadable(config, call, "the answer is empty", reply.body)
     if body is None:
         _raise_unreadable(config, call, "the answer is not JSON", reply.body)
+
+
+def _is_unknown_to_flink(call: ApiCall[Any], body: Any) -> bool:
+    """Whether Flink itself says so: a proxy's 404, or that of an address which is no Flink, proves nothing."""
+    errors = body.get("errors") if isinstance(body, dict) else None
+    if call.patience != "flink" or not isinstance(errors, list):
+        return False
+    job_id = call.path.partition("/jobs/")[2].partition("/")[0]
+    said = " ".join(str(error) for error in errors)
+    return bool(job_id) and job_id in said and ("FlinkJobNotFoundException" in said or "not found" in said)
 
 
 def _raise_not_signed_in(config: DinkyConfig, call: ApiCall[Any], envelope: Any) -> NoReturn:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 
+from . import failures
 from .clock import Clock
 from .engine import ENDED, Engine, EngineUnreachable, JobNotFound, JobSnapshot
 from .store import JobInstance
@@ -46,8 +48,11 @@ class Monitor:
             instance.held = False
         try:
             seen = await self._engine.job(instance.jid)
-        except (EngineUnreachable, JobNotFound):
-            self._lost_sight(instance)
+        except EngineUnreachable:
+            self._lost_sight(instance, "ConnectException: Connection refused")
+        except JobNotFound:
+            # Dinky writes Flink's answer as it comes: a list of traces, in JSON.
+            self._lost_sight(instance, json.dumps([failures.job_not_found(instance.jid).trace("flink")]))
         else:
             if self.misses_the_end and not forced and seen.state in ENDED:
                 instance.held = True
@@ -83,12 +88,14 @@ class Monitor:
         instance.duration = round(((now if seen.ended is None else seen.ended) - seen.started) * 1000)
         instance.error = None
 
-    def _lost_sight(self, instance: JobInstance) -> None:
+    def _lost_sight(self, instance: JobInstance, error: str) -> None:
         now = self._clock.now()
+        if instance.status == "UNKNOWN":
+            instance.error = error
         if instance.done:
             return
         if instance.status != "RECONNECTING":
             instance.status, instance.finished = "RECONNECTING", now
         elif now - (instance.finished or now) >= self._timing.unknown_after:
-            instance.status, instance.error = "UNKNOWN", "ConnectException: Connection refused"
+            instance.status, instance.error = "UNKNOWN", error
         instance.updated = now

@@ -23,6 +23,7 @@ from airflow_provider_dinky.client.errors import (
     DinkyRefusedError,
     DinkyResponseError,
     DinkySignInError,
+    FlinkJobUnknownError,
 )
 from airflow_provider_dinky.client.wire import Reply, SessionLost, TenantNotSet
 
@@ -436,3 +437,24 @@ def test_a_secret_that_json_has_escaped_is_masked_in_an_answer_of_the_wrong_shap
         wire.decode(config, calls.get_job_instance(1), wire.Reply(200, body))
     assert "no number" in str(caught.value)
     assert "rd-here" not in str(caught.value)
+
+
+# Flink's 404.
+
+
+def not_found(job_id: str) -> Reply:
+    said = f"...NotFoundException: Job {job_id} not found\nCaused by: ...FlinkJobNotFoundException: Could not find"
+    return Reply(404, json.dumps({"errors": [said]}).encode())
+
+
+def test_flink_says_that_it_does_not_know_the_job() -> None:
+    call = flink.job_details("jm:8081", "a1b2")
+    assert isinstance(failure(call, not_found("a1b2")), FlinkJobUnknownError)
+
+
+@pytest.mark.parametrize(
+    "reply", [not_found("c3d4"), Reply(404, HTML), Reply(404, b'{"errors": ["Not found: /jobs/a1b2"]}')]
+)
+def test_any_other_404_proves_nothing_of_the_job(reply: Reply) -> None:
+    error = failure(flink.job_details("jm:8081", "a1b2"), reply)
+    assert type(error) is DinkyResponseError
