@@ -89,23 +89,29 @@ def stopped_key(dinky_task_id: int) -> str:
 
 
 def describe_failure(hook: DinkyHook, job: FollowedJob, status: JobStatus, noted: str | None = None) -> str:
-    """Why a job is not where it was awaited: first line what and why, then where to look.
+    """Why a job is not where it was awaited: first line what and why, then what to do and where to look.
 
     :param status: its last state.
     :param noted: what Dinky itself noted as the error.
     """
+    from airflow_provider_dinky.client.java import root_cause
+    from airflow_provider_dinky.client.remedies import remedy_for
+
+    advice = None
     if status == JobStatus.UNKNOWN:
         reason = "Dinky lost sight of the job, which may still be running: check its Flink cluster"
         reason += f" ({hook.config.redact(noted)})" if noted else ""
     elif status == JobStatus.CANCELED:
         reason = "it was cancelled, by somebody or by Flink"
     else:
-        reason = (
-            hook.get_failure_reason(job.job_instance_id, job.job_id, job.job_manager_address)
-            or (hook.config.redact(noted) if noted else None)
-            or _nobody_tells(hook)
-        )
-    lines = [f"{job} is {status}: {reason}", f"Dinky: {dinky_url(hook.config.base_url, job.job_instance_id)}"]
+        trace = hook.get_failure_trace(job.job_instance_id, job.job_id, job.job_manager_address)
+        noted = hook.config.redact(noted) if noted else None
+        reason = root_cause(trace) or noted or _nobody_tells(hook)
+        advice = remedy_for(trace or noted)
+    lines = [f"{job} is {status}: {reason}"]
+    if advice:
+        lines.append(f"What to do: {advice}")
+    lines.append(f"Dinky: {dinky_url(hook.config.base_url, job.job_instance_id)}")
     flink = flink_url(job.job_manager_address, job.job_id)
     if flink:
         lines.append(f"Flink: {flink}")

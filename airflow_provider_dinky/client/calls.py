@@ -64,6 +64,7 @@ class ApiCall(Generic[T]):
     :param bare: the answer has no envelope (Dinky's pages, Flink's own answers).
     :param tenant_task: a Dinky task to look up first, because Dinky serves this call only from a worker thread
         that has learned its tenant from such a look-up.
+    :param starts_job: a refusal by time-out leaves open whether a job comes of it.
     :param base_url: where to ask, if not the connection's Dinky; credentials are never sent there.
     """
 
@@ -77,6 +78,7 @@ class ApiCall(Generic[T]):
     patience: Patience = "read"
     bare: bool = False
     tenant_task: int | None = None
+    starts_job: bool = False
     base_url: str | None = None
 
     @property
@@ -106,6 +108,7 @@ def submit_task(
         json={"id": dinky_task_id, "savePointPath": savepoint_path or "", "variables": dict(variables or {})},
         repeatable=False,
         patience="submit",
+        starts_job=True,
     )
 
 
@@ -125,6 +128,7 @@ def restart_task(
         repeatable=False,
         patience="savepoint",
         tenant_task=None if via_api else dinky_task_id,
+        starts_job=True,
     )
 
 

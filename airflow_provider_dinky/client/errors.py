@@ -43,6 +43,8 @@ class DinkySignInError(DinkyError):
 class DinkyRefusedError(DinkyError):
     """Dinky understood the request and refused it, or failed while carrying it out.
 
+    A submit or restart whose reason is that somebody gave up waiting has ``outcome_unknown``: a job may come of it yet.
+
     :ivar code: Dinky's result code: 1 refused, 5 exception, 6 bad parameters.
     :ivar reason: the root cause in one or few lines, secrets masked.
     :ivar trace: the whole stack trace where Dinky sent one, secrets masked.

@@ -8,6 +8,16 @@ import re
 _CAUSED_BY = re.compile(r"^[ \t]*Caused by:\s*", re.MULTILINE)
 _FRAME = re.compile(r"^\s*(?:at\s+\S+\(.*\)?|\.\.\. \d+ (?:more|common frames omitted)|Suppressed:.*)\s*$")
 _LONGEST = 2_000
+_QUOTED_SQL = re.compile(r"^\s*\d+\s{2,}.*$", re.MULTILINE)
+"""A line of the statement that Dinky quotes in a message, with its number."""
+_WRONG_SQL = re.compile(
+    r"SqlParse|ParserException|CalciteException|CalciteContextException|ValidationException"
+)
+_GAVE_UP = re.compile(
+    r"Timeout_?Exception|\btim(?:ed|e|ing)[ -]?out\b|\bdeadline\b|DEADLINE_EXCEEDED"
+    r"|Could not get the rest endpoint|number of retries exceeds the limit|超时",
+    re.IGNORECASE,
+)
 
 
 def root_cause(trace: str | None) -> str | None:
@@ -26,3 +36,27 @@ def root_cause(trace: str | None) -> str | None:
         lines.append(line.rstrip())
     text = "\n".join(lines).strip() or deepest.strip().splitlines()[0]
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+
+
+def causes(trace: str | None) -> tuple[str, ...]:
+    """The messages of a stack trace, deepest first: the deepest one whole, of the others the first line.
+
+    :param trace: a stack trace, or any message.
+    """
+    deepest = root_cause(trace)
+    if not trace or deepest is None:
+        return ()
+    parts = [part.strip() for part in _CAUSED_BY.split(trace) if part.strip()]
+    return (deepest, *(part.splitlines()[0][:_LONGEST] for part in reversed(parts[:-1])))
+
+
+def gave_up_waiting(trace: str | None) -> bool:
+    """Whether a stack trace, or a message, says that somebody gave up waiting: what was asked for may come yet.
+
+    On Kubernetes and YARN Dinky refuses a submit so, and the job comes up later (dinky#4462).
+    """
+    found = causes(trace)
+    # SQL that cannot be read is quoted, and may hold any word.
+    if not found or _WRONG_SQL.search(found[0]):
+        return False
+    return any(_GAVE_UP.search(_QUOTED_SQL.sub("", cause)) for cause in found)

@@ -23,7 +23,8 @@ from airflow_provider_dinky.client.errors import (
     DinkySignInError,
     FlinkJobUnknownError,
 )
-from airflow_provider_dinky.client.java import root_cause
+from airflow_provider_dinky.client.java import gave_up_waiting, root_cause
+from airflow_provider_dinky.client.remedies import remedy_for
 
 T = TypeVar("T")
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -282,9 +283,17 @@ def _raise_refused(config: DinkyConfig, call: ApiCall[Any], envelope: dict[str, 
     code, data, msg = _code(envelope) or 0, envelope.get("data"), str(envelope.get("msg") or "")
     told = data.get("error") if isinstance(data, dict) else data
     trace = config.redact(told) if isinstance(told, str) else None
-    reason = root_cause(trace) or root_cause(config.redact(msg)) or "no reason given"
+    said = config.redact(msg)
+    reason = root_cause(trace) or root_cause(said) or "no reason given"
     kind, remedy = _kind_of_refusal(config, call, code, msg.strip().lower())
-    raise kind(_message(config, call, f"Dinky says: {reason}{remedy}"), code=code, reason=reason, trace=trace)
+    advice = remedy_for(trace) or remedy_for(said)
+    if advice and not remedy:
+        remedy = f"\nWhat to do: {advice}"
+    error = kind(
+        _message(config, call, f"Dinky says: {reason}{remedy}"), code=code, reason=reason, trace=trace
+    )
+    error.outcome_unknown = call.starts_job and (gave_up_waiting(trace) or gave_up_waiting(said))
+    raise error
 
 
 def _kind_of_refusal(

@@ -244,7 +244,13 @@ class DinkyHook(BaseHook):
     def get_failure_reason(
         self, job_instance_id: int, job_id: str | None = None, job_manager_address: str | None = None
     ) -> str | None:
-        """Why a job failed: Flink's root cause, secrets masked. Best effort: never raises for want of an answer.
+        """Why a job failed: the root cause of :meth:`get_failure_trace`; None if nobody tells."""
+        return root_cause(self.get_failure_trace(job_instance_id, job_id, job_manager_address))
+
+    def get_failure_trace(
+        self, job_instance_id: int, job_id: str | None = None, job_manager_address: str | None = None
+    ) -> str | None:
+        """Flink's stack trace of a failed job, secrets masked. Best effort: never raises for want of an answer.
 
         Dinky tells it to signed-in users only. Without credentials Flink's REST API is asked, for 3 seconds, if the
         connection allows that (``allow_flink_rest``) and both Flink ids are given.
@@ -252,15 +258,16 @@ class DinkyHook(BaseHook):
         :param job_instance_id: Dinky's id of the run.
         :param job_id: Flink's id of the job.
         :param job_manager_address: ``host:port`` of the job manager, which the answer of the submit names.
-        :return: the reason, or None if nobody tells.
+        :return: the trace, or None if nobody tells.
         """
         from airflow_provider_dinky.failure import failure_steps
 
         trace, _ = self.client.run(failure_steps(self.config, job_instance_id, job_id, job_manager_address))
-        if trace:
-            trace = self.config.redact(trace)
-            self.log.debug("Whole trace of job instance %s:\n%s", job_instance_id, trace)
-        return root_cause(trace)
+        if not trace:
+            return None
+        trace = self.config.redact(trace)
+        self.log.debug("Whole trace of job instance %s:\n%s", job_instance_id, trace)
+        return trace
 
     def export_sql(self, dinky_task_id: int) -> str:
         """The task's SQL as Dinky would run it. It may hold secrets."""

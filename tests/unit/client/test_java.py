@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dinky.client.java import root_cause
+from airflow_provider_dinky.client.java import causes, gave_up_waiting, root_cause
 
 NESTED = """\
 java.lang.RuntimeException: Failed to execute sql
@@ -75,3 +75,49 @@ def test_any_text_has_a_reason_that_stands_in_it_or_none(text: str) -> None:
     if reason is not None:
         assert reason.strip()
         assert reason.splitlines()[0].strip() in text
+
+
+def test_causes_deepest_first() -> None:
+    assert causes(NESTED) == (
+        "java.io.FileNotFoundException: Cannot find savepoint\non file system 'file'.",
+        "org.apache.flink.util.FlinkException: Failed to execute job 'orders'.",
+        "java.lang.RuntimeException: Failed to execute sql",
+    )
+    assert causes(None) == causes(" ") == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "java.util.concurrent.TimeoutException",
+        "a.E: x\n\tat a.B.c(B.java:1)\nCaused by: java.util.concurrent.TimeoutException: Timeout has occurred",
+        "a.E: x\nCaused by: java.util.concurrent.TimeoutException\n\tat a.B.c(B.java:1)\nCaused by: b.F: y\n",
+        "Ask timed out on [Actor[akka://flink]] after [10000 ms].",
+        "java.net.SocketTimeoutException: connect timed out",
+        "Deployment took more than 60 seconds: deadline exceeded",
+        "io.grpc.StatusRuntimeException: DEADLINE_EXCEEDED: 9.9s",
+        "ClusterRetrieveException: Could not get the rest endpoint of orders",
+        "The number of retries exceeds the limit, check the K8S cluster for more information",
+        "任务提交超时",
+        "Exception in executing FlinkSQL:\n1     INSERT INTO a SELECT 1\n\nrequest timed out",
+    ],
+)
+def test_somebody_gave_up_waiting(text: str) -> None:
+    assert gave_up_waiting(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "Task Not Exist",
+        "java.io.FileNotFoundException: Cannot find checkpoint",
+        "Exception in executing FlinkSQL:\n1     INSERT INTO a SELECT deadline FROM b\n\nFailed to execute sql",
+        'a.E: x\nCaused by: org.apache.calcite.sql.parser.SqlParseException: Encountered "deadline" at line 1',
+        "a.E: x\nCaused by: org.apache.flink.table.api.ValidationException: unsupported options: 'request timed out'",
+        "a.E: x\n\tat org.example.TimeoutException.of(TimeoutException.java:1)\nCaused by: b.F: y",
+    ],
+)
+def test_nobody_gave_up_waiting(text: str | None) -> None:
+    assert not gave_up_waiting(text)
