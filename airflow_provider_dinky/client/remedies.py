@@ -134,8 +134,8 @@ REMEDIES: tuple[Remedy, ...] = (
     ),
     _row(
         r"doesn't support consuming (?:update|delete)",
-        "The sink only takes inserts: use one that takes updates (with a primary key, such as upsert-kafka or jdbc), or "
-        "a query that never changes a row.",
+        "The sink only takes inserts: use one that takes updates (with a primary key, such as upsert-kafka or jdbc), "
+        "or a query that never changes a row.",
         "Flink documentation: Dynamic Tables",
     ),
     _row(
