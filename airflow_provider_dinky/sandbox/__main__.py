@@ -17,6 +17,7 @@ from .embedded import Sandbox
 from .flink import command as flink
 from .flink.errors import FlinkUnavailable
 from .tasks import TaskFileError, TaskSpec
+from .versions import NEWEST_RECORDED, VERSIONS
 
 
 def _positive(text: str) -> float:
@@ -40,6 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", metavar="FILE.yaml", help="the tasks to serve")
     parser.add_argument("--user", default="admin", help="who can sign in (default %(default)s)")
     parser.add_argument("--password", default="admin", help="with which password (default %(default)s)")
+    parser.add_argument(
+        "--dinky",
+        choices=sorted(VERSIONS),
+        default=NEWEST_RECORDED,
+        help="the version of Dinky to be (default %(default)s)",
+    )
     parser.add_argument(
         "--savepoints", metavar="DIR", help="where savepoints go (default: a temporary directory)"
     )
@@ -110,6 +117,7 @@ def _sandbox(options: argparse.Namespace, parameters: dict[str, Any]) -> Sandbox
         "quirks": not options.no_quirks,
         "control": options.control,
         "savepoints": options.savepoints,
+        "dinky": options.dinky,
     }
     try:
         return Sandbox(**{**usual, **parameters})

@@ -38,7 +38,10 @@ class DinkyApi:
     """Answers requests for one :class:`~.dinky.Dinky`."""
 
     def __init__(self, dinky: Dinky, sessions: Sessions, workers: Workers) -> None:
+        self.openapi_asks_for_token = False
+        """Whether ``/openapi`` lets in only who is signed in, as behind some gateways."""
         self._engine = dinky.engine
+        self._version = dinky.version
         self._sessions = sessions
         self._workers = workers
         self._envelopes = Envelopes(dinky.clock.now)
@@ -73,7 +76,7 @@ class DinkyApi:
             if path.startswith("/api/flink/"):
                 return await self._flink_proxy(call)
         else:
-            call = Call(request, TENANT)
+            call = self._anybody(request)
         route = self._routes.get(path)
         return self._envelopes.not_found(request.path) if route is None else await self._serve(route, call)
 
@@ -85,8 +88,22 @@ class DinkyApi:
         return await route.handler(call)
 
     def _signed_in(self, request: Request) -> Call:
-        token = request.cookies.get("token") or request.headers.get("token") or ""
-        return Call(request, self._sessions.check(token, request.cookies.get("tenantId")), token)
+        token = self._token(request)
+        user = self._sessions.user(token)
+        return Call(request, self._sessions.tenant(token, request.cookies.get("tenantId")), token, user)
+
+    def _anybody(self, request: Request) -> Call:
+        token = self._token(request)
+        try:
+            return Call(request, TENANT, token, self._sessions.user(token))
+        except NotSignedIn:
+            if self.openapi_asks_for_token:
+                raise
+            return Call(request, TENANT)
+
+    def _token(self, request: Request) -> str:
+        name = self._version.token_name
+        return request.cookies.get(name) or request.headers.get(name) or ""
 
     async def _login(self, call: Call) -> Response:
         body = call.body()
@@ -95,8 +112,10 @@ class DinkyApi:
             token = self._sessions.login(username, str(body.get("password")))
         except LoginRefused as error:
             return self._envelopes.not_signed_in(str(error), status=200)
-        answer = self._envelopes.success(people.login(username), "Login Successfully")
-        return replace(answer, headers={"Set-Cookie": f"token={token}; Max-Age=36000; Path=/"})
+        user = people.login(username, self._sessions.user_id(username), self._version)
+        answer = self._envelopes.success(user, "Login Successfully")
+        cookie = f"{self._version.token_name}={token}; Max-Age=36000; Path=/"
+        return replace(answer, headers={"Set-Cookie": cookie})
 
     async def _flink(self, request: Request) -> Response:
         try:

@@ -9,15 +9,18 @@ from typing import Any
 
 from .java import JavaFailure, Throwable
 from .messages import Request
+from .store import ADMIN
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request on its way to a handler, with who sent it: ``tenant`` is None without a tenant cookie."""
+    """A request on its way to a handler, with who sent it: ``tenant`` is None without a tenant cookie, ``user``
+    an id of Dinky's."""
 
     request: Request
     tenant: int | None = None
     token: str = ""
+    user: int = ADMIN
 
     def integer(self, name: str) -> int:
         """Return a query parameter that must be there and be a number."""

@@ -24,6 +24,8 @@ class ControlApi:
         self.orders: dict[str, Callable[..., Any]] = {
             "fault": core.fault,
             "clear_faults": core.clear_faults,
+            "ask_for_token": core.ask_for_token,
+            "ask_for_header": core.ask_for_header,
             "other_tenant_busy": core.other_tenant_busy,
             "miss_the_end": core.miss_the_end,
             "set_status": core.set_status,

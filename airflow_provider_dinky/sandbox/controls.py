@@ -42,6 +42,16 @@ class Controls(ABC):
         """Remove all faults."""
         self._run(self._core.faults.clear)
 
+    def ask_for_token(self, on: bool = True) -> None:
+        """Let ``/openapi`` answer HTTP 401, code 7, without a valid token, as behind some gateways."""
+        self._run(lambda: setattr(self._core.api, "openapi_asks_for_token", on))
+
+    def ask_for_header(self, name: str | None, value: str = "") -> None:
+        """Put a gateway before Dinky that answers HTTP 401 with a page of its own unless every request has
+        the header ``name`` with ``value``; with None it is gone."""
+        gateway = None if name is None else (name.lower(), value)
+        self._run(lambda: setattr(self._core, "gateway", gateway))
+
     def other_tenant_busy(self, probability: float) -> None:
         """Let a second tenant use the server: with this probability (0 to 1) an ``/openapi`` call meets a
         thread that has just served it, and ``restartTask``, ``cancel``, ``savepoint`` ... say "Task Not
@@ -99,8 +109,13 @@ class Controls(ABC):
         self._run(lambda: setattr(self._simulated(), "job_stop", seconds))
 
     def fail_savepoints(self, on: bool = True) -> None:
-        """Let every savepoint fail."""
-        self._run(lambda: setattr(self._simulated(), "savepoints_fail", on))
+        """Let every savepoint fail, or none any more (without this, those of a Dinky 1.2 fail)."""
+
+        def change() -> None:
+            self._simulated().savepoints_fail = on
+            self._core.dinky.savepoints_fail = on and self._core.dinky.savepoints_fail
+
+        self._run(change)
 
     def fail_checkpoints(self, on: bool = True) -> None:
         """Let every checkpoint fail from now on; the jobs run on with the ones that they have."""

@@ -26,6 +26,7 @@ from .simulated import SimulatedEngine
 from .tasks import TaskSpec
 from .tenants import Workers
 from .timing import Timing
+from .versions import NEWEST_RECORDED, version
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class SandboxCore(Controls):
     :param savepoints: directory for savepoint files; a temporary one without, removed by :meth:`close`.
     :param seed: makes ids and everything that is left to chance the same every time.
     :param workers: threads of the server's pool, for the quirk.
+    :param dinky: the version of Dinky that it is: ``1.0``, ``1.1`` or ``1.2``.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class SandboxCore(Controls):
         timing: Timing | None = None,
         seed: int | None = None,
         workers: int = 8,
+        dinky: str = NEWEST_RECORDED,
     ) -> None:
+        which = version(dinky)
         self._temporary = None if savepoints else tempfile.TemporaryDirectory(prefix="dinky-sandbox-")
         directory = Path(savepoints or (self._temporary.name if self._temporary else "")).resolve()
         chance = random.Random(seed)
@@ -78,16 +82,23 @@ class SandboxCore(Controls):
             self.clock, directory, address=address, timing=timing, chance=chance
         )
         self.dinky = Dinky(
-            DEFAULT_TASKS if tasks is None else tasks, self.engine, self.clock, timing=timing, chance=chance
+            DEFAULT_TASKS if tasks is None else tasks,
+            self.engine,
+            self.clock,
+            timing=timing,
+            chance=chance,
+            version=which,
         )
         self.sessions = Sessions(self.clock, {username: password}, chance)
         self.workers = Workers(workers, chance, quirk=quirks)
         self.faults = Faults(self.clock)
         self.requests: list[ReceivedRequest] = []
+        self.gateway: tuple[str, str] | None = None
+        """The header that a gateway before Dinky asks for, and the value it has to have."""
         self.is_down = False
         self.on_down: Callable[[], Awaitable[None]] | None = None
         self.on_up: Callable[[], Awaitable[None]] | None = None
-        self._api = DinkyApi(self.dinky, self.sessions, self.workers)
+        self.api = DinkyApi(self.dinky, self.sessions, self.workers)
         self._control = ControlApi(self) if control else None
         self._active: set[asyncio.Task[Response]] = set()
 
@@ -151,7 +162,9 @@ class SandboxCore(Controls):
             self._temporary.cleanup()
 
     async def _answer(self, request: Request) -> Response:
-        return await self.faults.serve(request, lambda: self._api.handle(request))
+        if self.gateway is not None and request.headers.get(self.gateway[0]) != self.gateway[1]:
+            return Response(401, "<html><body><h1>401 Authorization Required</h1></body></html>", "text/html")
+        return await self.faults.serve(request, lambda: self.api.handle(request))
 
     async def _finish(self, task: asyncio.Task[Response]) -> Response:
         self._active.add(task)

@@ -25,9 +25,10 @@ from .engine import (
 )
 from .java import JavaFailure, Refusal, Throwable
 from .monitor import Monitor
-from .store import ACCEPTED, FAILED, History, JobInstance, Store
+from .store import ACCEPTED, ADMIN, FAILED, History, JobInstance, Store
 from .tasks import TaskSpec, checked_tasks
 from .timing import Timing
+from .versions import NEWEST_RECORDED, VERSIONS, DinkyVersion
 
 TASK_NOT_EXIST = "Task Not Exist"
 JOB_INSTANCE_NOT_EXIST = "Job Instance Not Exist"
@@ -71,10 +72,13 @@ class Dinky:
         *,
         timing: Timing | None = None,
         chance: random.Random | None = None,
+        version: DinkyVersion = VERSIONS[NEWEST_RECORDED],
     ) -> None:
         self.tasks = {task.id: task for task in checked_tasks(tasks)}
         self.engine = engine
         self.clock = clock
+        self.version = version
+        self.savepoints_fail = version.savepoints_fail
         self.timing = timing or Timing()
         self.store = Store()
         self.monitor = Monitor(engine, clock, self.timing, chance or random.Random())
@@ -99,6 +103,8 @@ class Dinky:
         task_id: int | None,
         savepoint_path: str | None = None,
         variables: Mapping[str, str] | None = None,
+        *,
+        user: int = ADMIN,
     ) -> SubmitResult:
         """Start a task's job, whether or not one runs already: a second one then writes beside the first."""
         task, given = self.task(task_id), variables or {}
@@ -115,11 +121,13 @@ class Dinky:
             history.ended = self.clock.now()
             raise
         history.status, history.jid, history.ended = ACCEPTED, jid, self.clock.now()
-        instance = self.store.add_instance(history, jid, history.ended)
+        instance = self.store.add_instance(history, jid, history.ended, user)
         self.monitor.watch(instance)
         return SubmitResult(task, started, history.ended, history, instance)
 
-    async def restart(self, task_id: int | None, savepoint_path: str | None = None) -> SubmitResult:
+    async def restart(
+        self, task_id: int | None, savepoint_path: str | None = None, *, user: int = ADMIN
+    ) -> SubmitResult:
         """Stop the task's job if Dinky thinks that it runs, then submit; the variables are gone.
 
         Without a path the job is stopped with a savepoint and resumed from it. A bad path is found out only
@@ -128,10 +136,12 @@ class Dinky:
         task = self.task(task_id)
         newest = self.store.newest(task.id)
         if newest is not None and not newest.done:
+            if self.savepoints_fail and not savepoint_path:
+                raise JavaFailure(failures.NO_GATEWAY)
             taken = await self._stop(newest, with_savepoint=not savepoint_path)
             await self._wait_until_done(newest)
             savepoint_path = savepoint_path or taken
-        return await self.submit(task.id, savepoint_path)
+        return await self.submit(task.id, savepoint_path, user=user)
 
     async def cancel(self, task_id: int | None, *, with_savepoint: bool, force: bool) -> None:
         """Stop the task's newest job; nothing happens where there is none, or none that runs."""
@@ -217,6 +227,8 @@ class Dinky:
         return None
 
     async def _take_savepoint(self, instance: JobInstance, kind: SavepointType) -> str:
+        if self.savepoints_fail:
+            raise SavepointFailed(failures.NO_GATEWAY)
         try:
             path = await self.engine.savepoint(instance.jid, kind)
         except JobNotFound as error:

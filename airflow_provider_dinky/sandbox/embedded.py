@@ -20,6 +20,7 @@ from .engine import Engine
 from .server import Server, listen
 from .tasks import TaskSpec, checked_tasks, load_tasks
 from .timing import Timing
+from .versions import NEWEST_RECORDED, version
 
 T = TypeVar("T")
 
@@ -60,7 +61,9 @@ class Sandbox(Controls):
         timing: Timing | None = None,
         seed: int | None = None,
         workers: int = 8,
+        dinky: str = NEWEST_RECORDED,
     ) -> None:
+        version(dinky)
         if engine is not None and speed != 1:
             raise ValueError(f"speed is {speed}, must be 1 with an engine of one's own")
         self._username, self._password = username, password
@@ -84,6 +87,7 @@ class Sandbox(Controls):
             timing=timing,
             seed=seed,
             workers=workers,
+            dinky=dinky,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

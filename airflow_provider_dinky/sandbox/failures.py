@@ -92,6 +92,15 @@ JOB_NOT_RUNNING = Throwable(
 """What Dinky answers to a savepoint of a job that Flink does not run any more."""
 
 
+NO_GATEWAY = (
+    Throwable("java.lang.IllegalArgumentException", "protocol = http host = null")
+    .wrapped_in("java.io.IOException", "Failed to select a proxy")
+    .wrapped_in("cn.hutool.core.io.IORuntimeException", "IOException: Failed to select a proxy")
+    .wrapped_in("java.lang.RuntimeException")
+)
+"""What the development line of 1.2 answers to every savepoint on a session cluster."""
+
+
 def job_not_found(jid: str) -> Throwable:
     """Flink's REST API does not know the job."""
     unknown = Throwable(

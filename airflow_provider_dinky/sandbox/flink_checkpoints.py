@@ -114,8 +114,8 @@ def _restored(restore: Restore) -> dict[str, Any]:
 
 
 def _summary(name: str, count: int) -> dict[str, Any]:
-    # Flink prints the percentiles of no checkpoints as texts, and not all of them as the same.
-    of_none = "0.0" if name == "alignment_buffered" else "NaN"
+    # Flink prints the percentiles of no checkpoints as texts, but for those that it does not measure any more.
+    of_none = 0.0 if name == "alignment_buffered" else "NaN"
     value = _TAKES_MS if count and name == "end_to_end_duration" else 0
     percentile: Any = float(value) if count else of_none
     percentiles = dict.fromkeys(("p50", "p90", "p95", "p99", "p999"), percentile)

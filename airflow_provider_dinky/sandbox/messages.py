@@ -29,6 +29,7 @@ class Request:
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         token: str | None = None,
+        token_name: str = "token",
     ) -> Request:
         """Build a request as a client would: ``json`` as body, ``token`` as a signed-in client sends it."""
         return cls(
@@ -37,7 +38,7 @@ class Request:
             query={name: str(value) for name, value in (query or {}).items()},
             body="" if json is None else jsonlib.dumps(json),
             headers={} if json is None else {"content-type": "application/json"},
-            cookies={} if token is None else {"token": token, "tenantId": "1"},
+            cookies={} if token is None else {token_name: token, "tenantId": "1"},
         )
 
     @property

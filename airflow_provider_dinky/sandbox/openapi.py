@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from typing import Any
 
 from . import explain, shapes
 from .calls import Call, body_integer, body_variables
-from .dinky import Dinky
+from .dinky import Dinky, SubmitResult
 from .envelope import Envelopes
 from .java import JavaFailure
 from .messages import Response
@@ -31,20 +32,27 @@ class Verbs:
         self.answers = envelopes
 
     async def submit_task(
-        self, task_id: int | None, path: str | None = None, variables: dict[str, str] | None = None
+        self,
+        call: Call,
+        task_id: int | None,
+        path: str | None = None,
+        variables: dict[str, str] | None = None,
     ) -> Response:
         """Submit; a plain SQL statement that fails is refused with its result as data."""
-        result = await self.dinky.submit(task_id, path, variables)
-        data = shapes.job_result(result, self.dinky.engine.address)
+        result = await self.dinky.submit(task_id, path, variables, user=call.user)
+        data = self._shown(result)
         if result.error is not None:
             return self.answers.refusal(result.error, data)
         return self.answers.success(data, DONE)
 
+    def _shown(self, result: SubmitResult) -> dict[str, Any]:
+        return shapes.job_result(result, self.dinky.engine.address, self.dinky.version)
+
     async def restart_task(self, call: Call, msg: str) -> Response:
         """Restart; the envelope says success even where the submit inside it failed."""
         task_id = own(call, call.integer("id"))
-        result = await self.dinky.restart(task_id, call.optional("savePointPath"))
-        return self.answers.success(shapes.job_result(result, self.dinky.engine.address), msg)
+        result = await self.dinky.restart(task_id, call.optional("savePointPath"), user=call.user)
+        return self.answers.success(self._shown(result), msg)
 
     async def cancel_task(self, call: Call) -> None:
         """Cancel the task's newest job."""
@@ -61,15 +69,15 @@ class Verbs:
 
 
 class OpenApi(Verbs):
-    """``/openapi``: Dinky acts as its admin for anybody who asks."""
+    """``/openapi``: Dinky acts as whom a valid token names, and else as its admin, whoever asks."""
 
     async def version(self, call: Call) -> Response:
-        return self.answers.success("1.1.0", FOUND)
+        return self.answers.success(self.dinky.version.reported, FOUND)
 
     async def submit(self, call: Call) -> Response:
         body = call.body()
         task_id = body_integer(body, "id")
-        return await self.submit_task(task_id, body.get("savePointPath"), body_variables(body))
+        return await self.submit_task(call, task_id, body.get("savePointPath"), body_variables(body))
 
     async def restart(self, call: Call) -> Response:
         return await self.restart_task(call, "Successfully")

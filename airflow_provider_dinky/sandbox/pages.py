@@ -35,7 +35,9 @@ async def state(core: SandboxCore) -> dict[str, Any]:
             for task in core.dinky.tasks.values()
         ],
         "instances": [shapes.instance(row) for row in reversed(store.instances.values())],
-        "histories": [shapes.history(row, address) for row in reversed(store.histories.values())],
+        "histories": [
+            shapes.history(row, address, core.dinky.version) for row in reversed(store.histories.values())
+        ],
         "savepoints": [shapes.savepoint(row) for row in reversed(store.savepoints.values())],
         "jobs": [
             {

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from .versions import DinkyVersion
+
 _SINCE = "2022-12-13 05:27:19"
 
 
-def tenant() -> dict[str, Any]:
+def tenant(version: DinkyVersion) -> dict[str, Any]:
     """Return the one tenant there is."""
-    since = _SINCE.replace(" ", "T")
+    since = _SINCE.replace(" ", "T") if version.iso_times else _SINCE
     return {
         "id": 1,
         "tenantCode": "DefaultTenant",
@@ -21,7 +23,7 @@ def tenant() -> dict[str, Any]:
     }
 
 
-def login(username: str) -> dict[str, Any]:
+def login(username: str, user_id: int, version: DinkyVersion) -> dict[str, Any]:
     """Return the ``data`` of a sign-in. Like a real server's it holds what looks like a password hash."""
     role = {
         "id": 1,
@@ -35,7 +37,7 @@ def login(username: str) -> dict[str, Any]:
         "tenant": None,
     }
     user = {
-        "id": 1,
+        "id": user_id,
         "username": username,
         "password": "0123456789abcdef0123456789abcdef",
         "nickname": "Admin",
@@ -53,18 +55,18 @@ def login(username: str) -> dict[str, Any]:
     return {
         "user": user,
         "roleList": [role],
-        "tenantList": [tenant()],
+        "tenantList": [tenant(version)],
         "menuList": [],
         "currentTenant": None,
-        "tokenInfo": token_info(None, -2),
+        "tokenInfo": token_info(None, -2, version),
     }
 
 
-def token_info(token: str | None, seconds_left: int) -> dict[str, Any]:
+def token_info(token: str | None, seconds_left: int, version: DinkyVersion) -> dict[str, Any]:
     """Return what the server knows of a token; the sign-in's own answer does not know it yet."""
     signed_in = token is not None
     return {
-        "tokenName": "token",
+        "tokenName": version.token_name,
         "tokenValue": token,
         "isLogin": signed_in,
         "loginId": "1" if signed_in else None,

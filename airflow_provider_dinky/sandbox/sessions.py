@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 
 from .clock import Clock
+from .store import ADMIN
 
 TOKEN_SECONDS = 36_000
 """A sign-in is good for ten hours."""
@@ -39,7 +40,8 @@ class Sessions:
         self._users = users
         self._chance = chance
         self._expires: dict[str, float] = {}
-        self._token_of: dict[str, str] = {}
+        self._token_of: dict[int, str] = {}
+        self._user_of: dict[str, int] = {}
         self._pushed_out: set[str] = set()
         self._issued: set[str] = set()
         self._issued_before_start: set[str] = set()
@@ -50,22 +52,31 @@ class Sessions:
             raise LoginRefused("User Not Exist")
         if self._users[username] != password:
             raise LoginRefused("UserName Or Password Not Correct")
-        earlier = self._token_of.get(username)
+        user = self.user_id(username)
+        earlier = self._token_of.get(user)
         if earlier is not None and self._expires.pop(earlier, None) is not None:
             self._pushed_out.add(earlier)
-        token = self._new_token()
+        token = self._new_token(user)
         self._expires[token] = self._clock.now() + TOKEN_SECONDS
-        self._token_of[username] = token
+        self._token_of[user] = token
         return token
 
-    def check(self, token: str | None, tenant: str | None) -> int | None:
-        """Let a request pass and return its tenant (None without a tenant cookie), or raise."""
+    def user_id(self, username: str) -> int:
+        """Return Dinky's id of a user: 1 is its admin's."""
+        return ADMIN if username == "admin" else ADMIN + 1
+
+    def user(self, token: str) -> int:
+        """Return whose token it is, or raise :class:`NotSignedIn`."""
         if not token:
             raise NotSignedIn("Can Not Read Token")
         if token in self._pushed_out:
             raise NotSignedIn("token has been pushed offline")
         if token not in self._issued_before_start and self._clock.now() >= self._expires.get(token, 0.0):
             raise NotSignedIn("Invalid Token")
+        return self._user_of[token]
+
+    def tenant(self, token: str, tenant: str | None) -> int | None:
+        """Return the tenant of a request that has passed (None without a tenant cookie), or raise."""
         if tenant and tenant != str(TENANT):
             self.sign_out(token)
             raise WrongTenant(tenant)
@@ -81,9 +92,9 @@ class Sessions:
             return -1
         return int(self._expires[token] - self._clock.now())
 
-    def issue(self) -> str:
+    def issue(self, user: int = ADMIN) -> str:
         """Issue a token as Dinky's UI does. The server takes it only after its next start, then for good."""
-        token = self._new_token()
+        token = self._new_token(user)
         self._issued.add(token)
         return token
 
@@ -96,5 +107,7 @@ class Sessions:
             self._issued.clear()
         self._issued_before_start = set(self._issued)
 
-    def _new_token(self) -> str:
-        return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+    def _new_token(self, user: int) -> str:
+        token = str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+        self._user_of[token] = user
+        return token

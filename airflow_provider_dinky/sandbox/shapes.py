@@ -12,17 +12,18 @@ from .envelope import iso_text, time_text
 from .sessions import TENANT
 from .store import History, JobInstance, Savepoint
 from .tasks import TaskSpec
+from .versions import DinkyVersion
 
 _CREATED = "2022-12-13 05:27:19"
 
 
-def job_result(result: SubmitResult, address: str) -> dict[str, Any]:
+def job_result(result: SubmitResult, address: str, version: DinkyVersion) -> dict[str, Any]:
     """Return the ``data`` of a submit or restart."""
     history, instance = result.history, result.instance
     plain = history is None or instance is None
     return {
         "id": None if history is None else history.id,
-        "jobConfig": None if history is None else {**job_config(history, address), "jarFiles": []},
+        "jobConfig": None if history is None else {**job_config(history, address, version), "jarFiles": []},
         "jobManagerAddress": None if plain else address,
         "status": None if plain else "SUCCESS",
         "success": result.success,
@@ -56,15 +57,22 @@ def _rows(result: SubmitResult) -> dict[str, Any]:
     }
 
 
-def job_config(history: History, address: str) -> dict[str, Any]:
+def job_config(history: History, address: str, version: DinkyVersion) -> dict[str, Any]:
     """Return the configuration a job was submitted with."""
-    return _job_config(history.task, history.variables, history.savepoint_path, address)
+    path = history.savepoint_path
+    settings = {"execution.savepoint.path": path} if path else {}
+    if version.archives_jobs:
+        settings["jobmanager.archive.fs.dir"] = "rs:/tmp/flink-job-archive"
+    return _job_config(history.task, history.variables, path, address, settings)
 
 
 def _job_config(
-    task: TaskSpec, variables: Mapping[str, str], savepoint_path: str | None, address: str | None
+    task: TaskSpec,
+    variables: Mapping[str, str],
+    savepoint_path: str | None,
+    address: str | None,
+    settings: Mapping[str, str],
 ) -> dict[str, Any]:
-    extra = {"execution.savepoint.path": savepoint_path} if savepoint_path else {}
     job_manager = urlsplit(f"//{address or ''}")
     executor = {
         "type": "standalone",
@@ -77,7 +85,7 @@ def _job_config(
         "useStatementSet": True,
         "savePointPath": savepoint_path,
         "jobName": task.name,
-        "config": extra,
+        "config": dict(settings),
         "variables": dict(variables),
         "jarFiles": None,
         "jobManagerAddress": address or "null:null",
@@ -87,7 +95,7 @@ def _job_config(
         "validParallelism": True,
         "validJobName": True,
         "validHost": bool(address),
-        "validConfig": bool(extra),
+        "validConfig": bool(settings),
         "validVariables": bool(variables),
         "validJarFiles": False,
     }
@@ -100,7 +108,7 @@ def _job_config(
         "clusterId": 1,
         "clusterConfigurationId": None,
         "step": 1,
-        "configJson": extra,
+        "configJson": dict(settings),
         "udfRefer": {},
         "useResult": False,
         "useChangeLog": False,
@@ -146,9 +154,9 @@ def instance(row: JobInstance, *, just_refreshed: bool = False) -> dict[str, Any
         "finishTime": None if finished is None else time_text(finished),
         "duration": row.duration,
         "failedRestartCount": None,
-        "creator": 1,
-        "updater": 1,
-        "operator": 1,
+        "creator": row.user,
+        "updater": row.user,
+        "operator": row.user,
         "count": None,
     }
 
@@ -161,7 +169,9 @@ def listed_instance(row: JobInstance) -> dict[str, Any]:
     return {**line, "type": "standalone", "firstLevelOwner": 1, "secondLevelOwners": []}
 
 
-def history(row: History, address: str, *, cluster_name: str | None = "local") -> dict[str, Any]:
+def history(
+    row: History, address: str, version: DinkyVersion, *, cluster_name: str | None = "local"
+) -> dict[str, Any]:
     """Return one row of the submit history."""
     return {
         "id": row.id,
@@ -178,7 +188,7 @@ def history(row: History, address: str, *, cluster_name: str | None = "local") -
         "type": "standalone",
         "error": row.error,
         "result": None,
-        "configJson": job_config(row, address),
+        "configJson": job_config(row, address, version),
         "startTime": time_text(row.started),
         "endTime": time_text(row.ended),
         "taskId": row.task.id,
@@ -231,7 +241,7 @@ def task(spec: TaskSpec, newest: JobInstance | None) -> dict[str, Any]:
         "firstLevelOwner": 1,
         "secondLevelOwners": [],
         "updateTime": iso_text(0.0 if newest is None else newest.created, digits=0),
-        "jobConfig": _job_config(spec, {}, None, None),
+        "jobConfig": _job_config(spec, {}, None, None, {}),
     }
 
 
@@ -265,26 +275,6 @@ def savepoint(row: Savepoint) -> dict[str, Any]:
         "createTime": time_text(row.created),
         "creator": 1,
     }
-
-
-def flink_job(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Flink's details of a job as Dinky passes them on: one key less, three more in every node."""
-    active = details["end-time"] == -1
-    level = "ok" if active else None
-    pressure = {"subtask": 0, "backpressureLevel": "ok", "ratio": 0.0, "idleRatio": 0.0, "busyRatio": "NaN"}
-    more: dict[str, Any] = {
-        "inputs": None,
-        "backpressure": {
-            "status": "ok" if active else "deprecated",
-            "backpressureLevel": level,
-            "end-timestamp": details["now"] if active else None,
-            "subtasks": [pressure] if active else None,
-        },
-        "watermark": [],
-    }
-    nodes = [{**node, **more} for node in details["plan"]["nodes"]]
-    kept = {key: value for key, value in details.items() if key != "isStoppable"}
-    return {**kept, "plan": {**details["plan"], "nodes": nodes}}
 
 
 def cluster(address: str, *, with_owner: bool = True) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import failures, people, shapes
+from . import archive, failures, people, shapes
 from .calls import Call, body_integer
 from .dinky import JOB_INSTANCE_NOT_EXIST, Dinky
-from .engine import EngineUnreachable
+from .engine import ENDED, EngineUnreachable
 from .envelope import Envelopes, page
 from .java import JavaFailure, Refusal
 from .messages import Response
@@ -30,18 +30,18 @@ class SignedIn(Verbs):
     async def choose_tenant(self, call: Call) -> Response:
         if call.integer("tenantId") != TENANT:
             raise Refusal("Get Tenant Info Failed")
-        return self.answers.success(people.tenant(), "Select Tenant Success")
+        return self.answers.success(people.tenant(self.dinky.version), "Select Tenant Success")
 
     async def token_info(self, call: Call) -> Response:
         seconds_left = self._sessions.seconds_left(call.token)
-        return self.answers.success(people.token_info(call.token, seconds_left))
+        return self.answers.success(people.token_info(call.token, seconds_left, self.dinky.version))
 
     async def sign_out(self, call: Call) -> Response:
         self._sessions.sign_out(call.token)
         return self.answers.success(None, "Sign Out Successfully")
 
     async def build_token(self, call: Call) -> Response:
-        return self.answers.success(self._sessions.issue())
+        return self.answers.success(self._sessions.issue(call.user))
 
     # Tasks.
 
@@ -50,7 +50,7 @@ class SignedIn(Verbs):
         return self.answers.success(shapes.task(task, self.dinky.store.newest(task.id)))
 
     async def submit(self, call: Call) -> Response:
-        return await self.submit_task(own(call, call.integer("id")))
+        return await self.submit_task(call, own(call, call.integer("id")))
 
     async def restart(self, call: Call) -> Response:
         return await self.restart_task(call, "Restart Successfully")
@@ -92,7 +92,7 @@ class SignedIn(Verbs):
         rows = [row for row in self.dinky.store.histories.values() if task_id in (None, row.task.id)]
         address = self.dinky.engine.address
         visible = [] if call.tenant is None else rows
-        return page(visible, body, lambda row: shapes.history(row, address))
+        return page(visible, body, lambda row: shapes.history(row, address, self.dinky.version))
 
     async def savepoints(self, call: Call) -> Response:
         body = call.body()
@@ -150,7 +150,7 @@ class SignedIn(Verbs):
             "instance": shown,
             "clusterInstance": shapes.cluster(address),
             "clusterConfiguration": None,
-            "history": shapes.history(history, address, cluster_name=None),
+            "history": shapes.history(history, address, self.dinky.version, cluster_name=None),
             "jobDataDto": await self._job_data(row),
         }
 
@@ -172,12 +172,13 @@ class SignedIn(Verbs):
                     data[name] = answer.body if answer.status == 200 else None
             except EngineUnreachable:
                 failed = "ConnectException: Connection refused"
-        if data["job"] is not None:
-            data["job"] = shapes.flink_job(data["job"])
+        shown = archive.passed_on(data)
+        if self.dinky.version.archives_jobs and data["job"] and data["job"]["state"] in ENDED:
+            shown = archive.from_archive(shown)
         return {
             "id": row.id,
             "tenantId": TENANT,
-            **data,
+            **shown,
             "cluster": shapes.cluster(self.dinky.engine.address, with_owner=False),
             "clusterConfiguration": None,
             "error": failed is not None,

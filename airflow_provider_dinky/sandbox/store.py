@@ -15,6 +15,9 @@ DONE = frozenset({"FINISHED", "FAILED", "CANCELED", "UNKNOWN"})
 STARTING, ACCEPTED, FAILED = 0, 2, 3
 """States of a history row."""
 
+ADMIN = 1
+"""The id of Dinky's admin, as whom it acts for a caller who does not say who he is."""
+
 
 @dataclass
 class JobInstance:
@@ -31,6 +34,7 @@ class JobInstance:
     history_id: int
     created: float
     updated: float
+    user: int = ADMIN
     status: str = "INITIALIZING"
     error: str | None = None
     finished: float | None = None
@@ -94,9 +98,9 @@ class Store:
         self.histories[row.id] = row
         return row
 
-    def add_instance(self, history: History, jid: str, now: float) -> JobInstance:
+    def add_instance(self, history: History, jid: str, now: float, user: int = ADMIN) -> JobInstance:
         """Write down the job a submit started: from now on it is *the* job of its task."""
-        row = JobInstance(next(self._instance_ids), history.task, jid, history.id, now, now)
+        row = JobInstance(next(self._instance_ids), history.task, jid, history.id, now, now, user)
         self.instances[row.id] = row
         self._newest[history.task.id] = row
         return row

@@ -18,6 +18,7 @@ from airflow_provider_dinky.sandbox.engine import Engine
 from airflow_provider_dinky.sandbox.messages import Request, Response
 from airflow_provider_dinky.sandbox.tasks import Kind, TaskSpec
 from airflow_provider_dinky.sandbox.timing import Timing
+from airflow_provider_dinky.sandbox.versions import version
 
 T = TypeVar("T")
 
@@ -34,13 +35,17 @@ _NOT_A_NUMBER = (
     "java.lang.NumberFormatException: For input string: '2b5a8f8242fe778cf221dd1a3b70f36b0215090cdadec1d9"
     "eedebbac6252e472e999f95618dfa99d59774c769bbda83908bb'. Invalid character found."
 )
+_NOT_A_NUMBER_1_2 = (
+    "java.lang.NumberFormatException: For input string: '46cb2b313157d56cd3552f69da1789e8e6c4646fc5e5db356d65a"
+    "fd2bad57cefa128103dae0ea4e3849fe9871c478b80e123'. Invalid character found."
+)
 _NO_RELATION = (
     'org.postgresql.util.PSQLException: ERROR: relation "does_not_exist" does not exist\n  Position: 15'
 )
 
 
-def _stream(task_id: int, name: str = "stream_orders") -> TaskSpec:
-    return TaskSpec(task_id, name, "streaming", f"{_SOURCE}'1');\n{_SINK}\n{_INSERT}")
+def _stream(task_id: int, name: str = "stream_orders", comment: str = "") -> TaskSpec:
+    return TaskSpec(task_id, name, "streaming", f"{_SOURCE}'1');\n{_SINK}\n{_INSERT}{comment}")
 
 
 def _bounded(task_id: int) -> TaskSpec:
@@ -48,13 +53,13 @@ def _bounded(task_id: int) -> TaskSpec:
     return TaskSpec(task_id, "bounded_batch", "bounded", sql, runs_for=10.2)
 
 
-def _failing(task_id: int) -> TaskSpec:
+def _failing(task_id: int, error: str = _NOT_A_NUMBER) -> TaskSpec:
     sql = (
         f"{_SOURCE}'3','number-of-rows'='30');\n"
         "CREATE TABLE bad (id BIGINT) WITH ('connector'='blackhole');\n"
         "INSERT INTO bad SELECT CAST(name AS BIGINT) FROM src;"
     )
-    return TaskSpec(task_id, "fails_at_runtime", "failing", sql, fails_after=1.6, error=_NOT_A_NUMBER)
+    return TaskSpec(task_id, "fails_at_runtime", "failing", sql, fails_after=1.6, error=error)
 
 
 def _bad_sql(task_id: int) -> TaskSpec:
@@ -78,6 +83,7 @@ TASKS: Mapping[str, list[TaskSpec]] = {
         _stream(8, "never_submitted"),
     ],
     "signed-in-1.1.0": [_stream(1), _bounded(2), _failing(3)],
+    "signed-in-1.2.0-dev": [_stream(2, comment="\n-- changed"), _bounded(3), _failing(4, _NOT_A_NUMBER_1_2)],
     "run-key-and-sign-in-1.1.0": [_bounded(2), _bad_sql(4), _variables(5, "streaming")],
     "common-sql-1.1.0": [
         TaskSpec(33, "pg_ok", "plain_sql", "select 1 as one, 'x' as s;", rows=({"one": "1", "s": "x"},)),
@@ -133,6 +139,7 @@ class Replay:
         pace: Pace | None = None,
     ) -> None:
         self.clock: Pace = pace or VirtualClock()
+        self.version = version("1.2" if "1.2.0" in source else "1.1")
         self.core = SandboxCore(
             tasks=TASKS[source],
             clock=self.clock,
@@ -143,6 +150,7 @@ class Replay:
             savepoints=savepoints,
             timing=TIMING,
             seed=1,
+            dinky=self.version.name,
         )
         self._tokens = {"issued": self.core.sessions.issue()}
         self.core.sessions.restart(keep_memory=True)
@@ -189,8 +197,9 @@ class Replay:
             headers[name.lower()] = self._texts.get(value, value)
         if "cookie" in headers:
             cookies = dict(pair.split("=", 1) for pair in headers.pop("cookie").split("; "))
-        if "token" in exchange.cookies and "login" not in exchange.name:
-            cookies["token"] = self._tokens["login_ok"]
+        token_name = self.version.token_name
+        if token_name in exchange.cookies and "login" not in exchange.name:
+            cookies[token_name] = self._tokens["login_ok"]
         if "tenantId" in exchange.cookies:
             cookies["tenantId"] = "1"
         if exchange.name in TOKENS:
@@ -214,16 +223,20 @@ class Replay:
 
     def _learn(self, exchange: Exchange, response: Response) -> None:
         if exchange.name.startswith("login") and "Set-Cookie" in response.headers:
-            token = response.headers["Set-Cookie"].split(";")[0].removeprefix("token=")
+            token = _token(response.headers["Set-Cookie"])
             self._tokens[exchange.name] = token
             if exchange.set_cookie:
-                self._texts[exchange.set_cookie.split(";")[0].removeprefix("token=")] = token
+                self._texts[_token(exchange.set_cookie)] = token
         recorded, mine = _data(exchange.body), _data(response.json if response.body else None)
         if recorded.get("jobInstanceId") and "jobId" in recorded and mine.get("jobInstanceId"):
             self._instances[recorded["jobInstanceId"]] = mine["jobInstanceId"]
             self._texts[recorded["jobId"]] = mine["jobId"]
         if recorded.get("jobInfos") and mine.get("jobInfos"):
             self._texts[recorded["jobInfos"][0]["savePoint"]] = mine["jobInfos"][0]["savePoint"]
+
+
+def _token(cookie: str) -> str:
+    return cookie.split(";")[0].partition("=")[2]
 
 
 def _data(body: Any) -> dict[str, Any]:

@@ -22,9 +22,12 @@ class Driver:
         self.core = core
         self.clock = clock
         self.token: str | None = None
+        self.token_name = core.dinky.version.token_name
 
     async def send(self, method: str, path: str, json: Any = None, **query: Any) -> Response:
-        request = Request.of(method, path, query=query, json=json, token=self.token)
+        request = Request.of(
+            method, path, query=query, json=json, token=self.token, token_name=self.token_name
+        )
         return await self.clock.run(self.core.handle(request))
 
     async def get(self, path: str, **query: Any) -> Any:
@@ -61,7 +64,7 @@ class Driver:
 
     async def sign_in(self) -> str:
         answer = await self.send("POST", "/api/login", {"username": "admin", "password": "admin"})
-        self.token = answer.headers["Set-Cookie"].split(";")[0].removeprefix("token=")
+        self.token = answer.headers["Set-Cookie"].split(";")[0].partition("=")[2]
         return self.token
 
 
