@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import (
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OnAmbiguous = Literal["adopt", "fail"]
 _FATES = {0: Fate.IN_FLIGHT, 1: Fate.IN_FLIGHT, 2: Fate.ACCEPTED, 3: Fate.FAILED, 4: Fate.FAILED}
 """Dinky's states of a submit in its history: starting, running; accepted; failed, cancelled."""
 ROWS = 50
@@ -59,7 +58,6 @@ class Starter:
 
     :param run_key: the mark that proves a submit to be ours.
     :param is_retry: an earlier try of the same run may have sent a submit.
-    :param on_ambiguous: ``adopt`` takes a job that is most likely ours, with a warning; ``fail`` leaves it to a person.
 
     :ivar guessed: what :meth:`find` has found last may as well be somebody else's: it runs, and that is all that is
         known. It must not be stopped with the task.
@@ -70,7 +68,6 @@ class Starter:
     run_key: str
     journal: Journal
     is_retry: bool = False
-    on_ambiguous: OnAmbiguous = "adopt"
     pace: Pace = field(default_factory=Pace)
     guessed: bool = field(default=False, init=False)
     _newest_row: int | None = field(default=None, init=False, repr=False)
@@ -261,8 +258,6 @@ class Starter:
                 if stored is not None
                 else f"job instance {job_instance_id} is most likely the one an earlier try of this task has started"
             )
-            if self.on_ambiguous == "fail":
-                raise self._nobody_can_tell(f"{inferred}, but on_ambiguous is 'fail'", stored)
             log.warning("%s; taking it. Sign in to Dinky to have this proved instead of inferred", inferred)
         instance = self.client.send(calls.get_job_instance(job_instance_id))
         address = entry.job_manager_address if entry else None

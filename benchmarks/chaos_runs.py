@@ -40,14 +40,10 @@ class Try:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What one run goes through before its last try, in which nothing goes wrong.
-
-    :param by_submit: a restart is asked for by ``SubmitTaskOperator(if_running="restart")``.
-    """
+    """What one run goes through before its last try, in which nothing goes wrong."""
 
     number: int
     kind: Literal["submit", "restart"]
-    by_submit: bool
     dinky_task_id: int
     parameters: Mapping[str, Any]
     has_past: bool
@@ -108,18 +104,12 @@ def draw(seed: int, number: int, variant: Variant) -> Scenario:
     parameters: dict[str, Any] = {}
     if VARIABLES[task] and (kind == "submit" or gives_variables or not variant.signed_in):
         parameters["variables"] = VARIABLES[task]
-    # Without a store the retry of such a submit does not know that it was about a restart: not promised.
-    by_submit = kind == "restart" and chance.random() < 0.2 and (variant.has_store or not variant.promised)
-    if by_submit:
-        parameters["if_running"] = "restart"
-    elif kind == "restart":
+    if kind == "restart":
         parameters["method"] = "auto" if VARIABLES[task] else method
         parameters["stop_timeout"] = stop_timeout
     if kind == "restart" and bad_path:
         parameters["savepoint_path"] = "file:/nowhere/savepoint"
-    return Scenario(
-        number, kind, by_submit, task, parameters, chance.random() < 0.5, savepoints_fail, slow_stop, tries
-    )
+    return Scenario(number, kind, task, parameters, chance.random() < 0.5, savepoints_fail, slow_stop, tries)
 
 
 def _draw_try(chance: random.Random) -> Try:
@@ -137,7 +127,7 @@ def play(scenario: Scenario, variant: Variant, *, speed: float, seed: int) -> Ta
         before = _past(world, scenario)
         world.sandbox.fail_savepoints(scenario.savepoints_fail)
         world.sandbox.slow_stop(scenario.slow_stop)
-        operator = "submit" if scenario.by_submit else scenario.kind
+        operator = scenario.kind
         run = Run(operator, scenario.dinky_task_id, dict(scenario.parameters))
         history, outcome = _try_until_over(world, scenario, run)
         tally = _count(world, scenario, run, before, outcome)

@@ -158,7 +158,7 @@ class NaiveTask:
         run = self._run
         path = run.parameters.get("savepoint_path")
         call: ApiCall[Any]
-        if run.kind == "restart" or "if_running" in run.parameters:
+        if run.kind == "restart":
             call = calls.restart_task(run.dinky_task_id, path)
         else:
             call = calls.submit_task(run.dinky_task_id, path, run.parameters.get("variables"))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow_provider_dinky._compat import (
     BaseOperatorLink,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from airflow_provider_dinky.job import Watch
     from airflow_provider_dinky.submission import Starter
 
+WaitForName = Literal["submitted", "running", "checkpointed", "finished"]
 WAIT_FOR = ("submitted", "running", "checkpointed", "finished")
 CHECKPOINT_TIMEOUT = 900.0
 """Seconds until the first checkpoint, where no time-out is given."""
@@ -54,45 +55,27 @@ CHECKPOINT_TIMEOUT = 900.0
 class FollowingOperator(PublishingOperator):
     """Base of the operators that start a job and follow it.
 
-    :param dinky_task_id: Dinky's id of the task. Templated.
-    :param dinky_conn_id: the Airflow connection. Templated.
-    :param wait_for: ``submitted`` (Dinky accepted it), ``running`` (it is up), ``checkpointed`` (it is up and has
-        completed its first checkpoint) or ``finished`` (it is done).
-    :param deferrable: wait in the triggerer instead of on a worker; default: ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks at the job.
-    :param timeout: seconds after which waiting is given up and the task fails; None waits as long as Airflow lets
-        it (with ``checkpointed``: 900). What becomes of the job then is up to ``cancel_on_kill``.
-    :param unknown_timeout: seconds a job may be UNKNOWN (Dinky has lost sight of it) before the task fails.
-    :param cancel_on_kill: what becomes of a job that this task started when the task is killed or times out:
-        None leaves it running and says how to stop it, ``cancel`` cancels it, ``savepoint`` stops it with one.
-    :param on_ambiguous: what to do about a job that is most likely, but not provably, the one this run has started
-        (on an anonymous connection only): ``adopt`` follows it, with a warning; ``fail`` leaves it to a person.
-    :param lineage_sql: whether the task's SQL is reported to OpenLineage, beside the tables it reads and writes;
-        secrets in it are masked.
+    SubmitTaskOperator and RestartTaskOperator spell its parameters out and explain them.
     """
 
     operator_extra_links: Sequence[BaseOperatorLink] = (DinkyJobLink(), FlinkJobLink())
-    _default_wait_for: ClassVar[str] = "running"
 
     def __init__(
         self,
         *,
         dinky_task_id: int | str,
         dinky_conn_id: str = DEFAULT_CONNECTION,
-        wait_for: str | None = None,
+        wait_for: WaitForName = "running",
         deferrable: bool | None = None,
         poll_interval: float = 10.0,
         timeout: float | timedelta | None = None,
         unknown_timeout: float = 600.0,
         cancel_on_kill: CancelOnKill = None,
-        on_ambiguous: Literal["adopt", "fail"] = "adopt",
         lineage_sql: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(dinky_task_id=dinky_task_id, dinky_conn_id=dinky_conn_id, **kwargs)
-        self.wait_for = str(
-            choice("wait_for", self._default_wait_for if wait_for is None else wait_for, WAIT_FOR)
-        )
+        self.wait_for = str(choice("wait_for", wait_for, WAIT_FOR))
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.poll_interval = seconds("poll_interval", poll_interval)
         if timeout is None and self.wait_for == "checkpointed":
@@ -100,7 +83,6 @@ class FollowingOperator(PublishingOperator):
         self.timeout = None if timeout is None else seconds("timeout", timeout)
         self.unknown_timeout = seconds("unknown_timeout", unknown_timeout)
         self.cancel_on_kill = choice("cancel_on_kill", cancel_on_kill, (None, "cancel", "savepoint"))
-        self.on_ambiguous = choice("on_ambiguous", on_ambiguous, ("adopt", "fail"))
         self.lineage_sql = lineage_sql
         self._followed: FollowedJob | None = None
         self._killed = False
@@ -168,7 +150,6 @@ class FollowingOperator(PublishingOperator):
             key,
             Journal(state_store(context), key),
             is_retry=is_retry(context),
-            on_ambiguous=self.on_ambiguous,
             pace=self._pace(),
         )
 

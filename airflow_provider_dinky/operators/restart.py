@@ -3,15 +3,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow_provider_dinky._compat import Context
 from airflow_provider_dinky.exceptions import as_airflow_errors
+from airflow_provider_dinky.followed import CancelOnKill, FollowedJob
+from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
+from airflow_provider_dinky.operators.following import WaitForName
 from airflow_provider_dinky.operators.starting import StartingOperator
 from airflow_provider_dinky.parameters import choice, seconds
 
 if TYPE_CHECKING:
+    from airflow_provider_dinky.client.models import JobInstance
+    from airflow_provider_dinky.client.status import JobStatus
     from airflow_provider_dinky.restart import Method
+    from airflow_provider_dinky.submission import Starter
+
+_NEWEST_STATE = ("latest", "latest-state")
+"""What a savepoint that is taken just now answers best."""
 
 
 class RestartTaskOperator(StartingOperator):
@@ -28,18 +40,76 @@ class RestartTaskOperator(StartingOperator):
 
     XCom: as SubmitTaskOperator; ``savepoint_path`` is what the new job was started from.
 
+    :param dinky_task_id: Dinky's id of the task. Templated.
+    :param dinky_conn_id: the Airflow connection. Templated.
+    :param savepoint_path: savepoint or checkpoint to resume from, or one of ``latest`` (the newest savepoint that Dinky
+        knows), ``latest-checkpoint`` (the newest retained checkpoint of the task's last job) and ``latest-state`` (the
+        newer of the two). None takes a new savepoint, and so do ``latest`` and ``latest-state`` while the job runs,
+        since there is no newer state than that. Templated.
+    :param variables: values for ``${name}`` in the task's SQL ("fragment" must be on in the task). Templated.
+        None takes over those of the running job, where Dinky shows them (signed in).
     :param method: ``endpoint`` is Dinky's own restartTask; ``steps`` does the same in steps of our own; ``auto``
         takes the endpoint where that can do the whole job: signed in, no variables, no path.
     :param stop_timeout: seconds the old job may take to end.
-
-    The other parameters are those of :class:`~airflow_provider_dinky.operators.starting.StartingOperator`.
-    ``savepoint_path=None`` takes a new savepoint, and so do ``latest`` and ``latest-state`` while the job runs, since
-    there is no newer state than that. ``variables=None`` takes over those of the running job, where Dinky shows them
-    (signed in).
+    :param if_no_state: what to do if ``savepoint_path="latest..."`` finds nothing: ``fail``, or start ``fresh``,
+        without state.
+    :param check_sql: let Dinky check the task's SQL before anything is stopped or started.
+    :param wait_for: ``submitted`` (Dinky accepted it), ``running`` (it is up), ``checkpointed`` (it is up and has
+        completed its first checkpoint) or ``finished`` (it is done).
+    :param deferrable: wait in the triggerer instead of on a worker; None takes ``[operators] default_deferrable``.
+    :param poll_interval: seconds between two looks at the job.
+    :param timeout: seconds, or a timedelta, after which waiting is given up and the task fails; None waits as long as
+        Airflow lets it (with ``checkpointed``: 900 s). What becomes of the job then is up to ``cancel_on_kill``.
+    :param unknown_timeout: seconds a job may be UNKNOWN (Dinky has lost sight of it) before the task fails.
+    :param cancel_on_kill: what becomes of a job that this task started when the task is killed or times out:
+        None leaves it running and says how to stop it, ``cancel`` cancels it, ``savepoint`` stops it with one.
+    :param job_manager_address: ``host:port`` of Flink's job manager, to ask it on an anonymous connection that allows
+        Flink REST; Dinky tells it to signed-in users only. Templated.
+    :param result_limit: rows of a plain-SQL task that go into XCom.
+    :param lineage_sql: whether the task's SQL is reported to OpenLineage, beside the tables it reads and writes;
+        secrets in it are masked.
     """
 
-    def __init__(self, *, method: Method = "auto", stop_timeout: float = 180.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        dinky_task_id: int | str,
+        dinky_conn_id: str = DEFAULT_CONNECTION,
+        savepoint_path: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        method: Method = "auto",
+        stop_timeout: float = 180.0,
+        if_no_state: Literal["fail", "fresh"] = "fail",
+        check_sql: bool = False,
+        wait_for: WaitForName = "running",
+        deferrable: bool | None = None,
+        poll_interval: float = 10.0,
+        timeout: float | timedelta | None = None,
+        unknown_timeout: float = 600.0,
+        cancel_on_kill: CancelOnKill = None,
+        job_manager_address: str | None = None,
+        result_limit: int = 1_000,
+        lineage_sql: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            dinky_task_id=dinky_task_id,
+            dinky_conn_id=dinky_conn_id,
+            savepoint_path=savepoint_path,
+            variables=variables,
+            if_no_state=if_no_state,
+            check_sql=check_sql,
+            wait_for=wait_for,
+            deferrable=deferrable,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            unknown_timeout=unknown_timeout,
+            cancel_on_kill=cancel_on_kill,
+            job_manager_address=job_manager_address,
+            result_limit=result_limit,
+            lineage_sql=lineage_sql,
+            **kwargs,
+        )
         self.method = choice("method", method, ("auto", "endpoint", "steps"))
         self.stop_timeout = seconds("stop_timeout", stop_timeout)
 
@@ -48,4 +118,61 @@ class RestartTaskOperator(StartingOperator):
         with as_airflow_errors(), self.hook:
             self._check_view()
             starter = self._starter(context, self._checked_task_id())
-            return self._restart(context, starter, self._given_variables(), method=self.method)
+            return self._restart(context, starter, self._given_variables())
+
+    def _prepare_restart(
+        self,
+        context: Context,
+        dinky_task_id: int,
+        variables: Mapping[str, Any] | None,
+        old: JobInstance | None,
+    ) -> str | None:
+        is_running = old is not None and old.status.is_active
+        if is_running and self._given_path() in _NEWEST_STATE:
+            self._check(dinky_task_id, variables)
+            path = None
+        else:
+            path = self._prepare(context, dinky_task_id, variables, stops_a_job=is_running)
+        if old is not None and is_running:
+            self._announce_stop(context, dinky_task_id, old.id)
+        return path
+
+    def _restart(
+        self,
+        context: Context,
+        starter: Starter,
+        variables: Mapping[str, Any] | None,
+    ) -> int | None:
+        from airflow_provider_dinky.intent import Step
+        from airflow_provider_dinky.restart import Restart
+
+        task_id, before = starter.dinky_task_id, starter.journal.last()
+        result = Restart(
+            self.hook,
+            starter,
+            variables,
+            self.stop_timeout,
+            self.method,
+            prepare=partial(self._prepare_restart, context, task_id, variables),
+        ).run()
+        self._give_way(starter, result, before)
+        done = starter.journal.last()
+        if done is None or done.step is not Step.STARTED or done.taken is None:
+            return self._begin(context, task_id, result)
+        self.log.info("Restarted from %s", result.savepoint_path or "no savepoint")
+        return self._begin(context, task_id, result, before=done.baseline, back_to=done.taken)
+
+    def _way_back(
+        self, context: Context, job: FollowedJob, status: JobStatus, *, timed_out: bool = False
+    ) -> Callable[[Exception], NoReturn] | None:
+        """After a restart: stop the new job, and start again from the savepoint that the old one was stopped with."""
+        from airflow_provider_dinky.new_start import NewStart
+
+        # A job that Dinky lost sight of may run; one that was cancelled was cancelled by somebody.
+        is_bad = status == "FAILED" or (timed_out and self.wait_for == "checkpointed" and status != "UNKNOWN")
+        if not is_bad or self.wait_for == "finished" or job.before is None or job.back_to is None:
+            return None
+        starter = self._starter(context, self._checked_task_id())
+        return partial(
+            NewStart(self.hook, starter, self._given_variables(), self.stop_timeout).roll_back, job
+        )

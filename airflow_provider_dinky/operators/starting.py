@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dinky._compat import Context
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
@@ -14,35 +13,15 @@ from airflow_provider_dinky.operators.following import FollowingOperator
 from airflow_provider_dinky.parameters import choice, path_of, variables_of, whole_number
 
 if TYPE_CHECKING:
-    from airflow_provider_dinky.client.models import JobInstance, SubmitResult
-    from airflow_provider_dinky.client.status import JobStatus
-    from airflow_provider_dinky.followed import FollowedJob
+    from airflow_provider_dinky.client.models import SubmitResult
     from airflow_provider_dinky.intent import Intent
-    from airflow_provider_dinky.restart import Method
     from airflow_provider_dinky.submission import Starter
-
-
-_NEWEST_STATE = ("latest", "latest-state")
-"""What a savepoint that is taken just now answers best."""
 
 
 class StartingOperator(FollowingOperator):
     """Base of the operators that start a job.
 
-    :param savepoint_path: savepoint or checkpoint to resume from, or one of ``latest`` (the newest savepoint that Dinky
-        knows), ``latest-checkpoint`` (the newest retained checkpoint of the task's last job) and ``latest-state`` (the
-        newer of the two). Templated.
-    :param variables: values for ``${name}`` in the task's SQL ("fragment" must be on in the task). Templated.
-    :param if_no_state: what to do if ``latest...`` finds nothing: ``fail``, or start ``fresh``, without state.
-    :param check_sql: let Dinky check the task's SQL before anything is stopped or started.
-    :param job_manager_address: ``host:port`` of Flink's job manager, to ask it on an anonymous connection that allows
-        Flink REST; Dinky tells it to signed-in users only. Templated.
-    :param result_limit: rows of a plain-SQL task that go into XCom.
-
-    :ivar stop_timeout: seconds the old job may take to end, in a restart.
-    :ivar on_conflict: what becomes of our job if another one of the task was started just before it.
-
-    The other parameters are those of :class:`~airflow_provider_dinky.operators.following.FollowingOperator`.
+    SubmitTaskOperator and RestartTaskOperator spell its parameters out and explain them.
     """
 
     template_fields: Sequence[str] = (
@@ -71,8 +50,6 @@ class StartingOperator(FollowingOperator):
         self.check_sql = check_sql
         self.job_manager_address = job_manager_address
         self.result_limit = whole_number("result_limit", result_limit)
-        self.stop_timeout = 180.0
-        self.on_conflict: Literal["stop", "fail"] = "stop"
 
     def _check_view(self) -> None:
         """Whether checkpoints can be seen at all, before anything is started.
@@ -129,68 +106,8 @@ class StartingOperator(FollowingOperator):
         if self.check_sql:
             check_sql(self.hook, dinky_task_id, variables)
 
-    def _prepare_restart(
-        self,
-        context: Context,
-        dinky_task_id: int,
-        variables: Mapping[str, Any] | None,
-        old: JobInstance | None,
-    ) -> str | None:
-        is_running = old is not None and old.status.is_active
-        if is_running and self._given_path() in _NEWEST_STATE:
-            self._check(dinky_task_id, variables)
-            path = None
-        else:
-            path = self._prepare(context, dinky_task_id, variables, stops_a_job=is_running)
-        if old is not None and is_running:
-            self._announce_stop(context, dinky_task_id, old.id)
-        return path
-
-    def _restart(
-        self,
-        context: Context,
-        starter: Starter,
-        variables: Mapping[str, Any] | None,
-        *,
-        method: Method = "auto",
-    ) -> int | None:
-        """Restart the task's job, and follow the new one."""
-        from airflow_provider_dinky.intent import Step
-        from airflow_provider_dinky.restart import Restart
-
-        task_id, before = starter.dinky_task_id, starter.journal.last()
-        result = Restart(
-            self.hook,
-            starter,
-            variables,
-            self.stop_timeout,
-            method,
-            prepare=partial(self._prepare_restart, context, task_id, variables),
-        ).run()
-        self._give_way(starter, result, before)
-        done = starter.journal.last()
-        if done is None or done.step is not Step.STARTED or done.taken is None:
-            return self._begin(context, task_id, result)
-        self.log.info("Restarted from %s", result.savepoint_path or "no savepoint")
-        return self._begin(context, task_id, result, before=done.baseline, back_to=done.taken)
-
-    def _way_back(
-        self, context: Context, job: FollowedJob, status: JobStatus, *, timed_out: bool = False
-    ) -> Callable[[Exception], NoReturn] | None:
-        """After a restart: stop the new job, and start again from the savepoint that the old one was stopped with."""
-        from airflow_provider_dinky.new_start import NewStart
-
-        # A job that Dinky lost sight of may run; one that was cancelled was cancelled by somebody.
-        is_bad = status == "FAILED" or (timed_out and self.wait_for == "checkpointed" and status != "UNKNOWN")
-        if not is_bad or self.wait_for == "finished" or job.before is None or job.back_to is None:
-            return None
-        starter = self._starter(context, self._checked_task_id())
-        return partial(
-            NewStart(self.hook, starter, self._given_variables(), self.stop_timeout).roll_back, job
-        )
-
     def _give_way(self, starter: Starter, result: SubmitResult, before: Intent | None = None) -> None:
-        """Two runs that start the same task at once: the later job is stopped, or left, and its task fails.
+        """Two runs that start the same task at once: the later job is stopped, and its task fails.
 
         :param result: what this run, in this try or an earlier one, has started.
         :param before: what was written down last before this try's submit.
@@ -217,15 +134,10 @@ class StartingOperator(FollowingOperator):
             self.log.warning("Beside %s, which has ended, job instance %s runs", job, earlier[0].id)
             return
         others = ", ".join(f"job instance {rival.id}" for rival in earlier)
-        done = (
-            self._stop(job, "cancel")
-            if self.on_conflict == "stop"
-            else f"{job} is left running, as on_conflict='fail' says"
-        )
         taken = f". The savepoint taken before is {last.taken}" if last is not None and last.taken else ""
         raise RivalJobError(
             f"connection '{self.dinky_conn_id}': {job} was started beside {others}, which somebody else started at "
-            f"the same time. {done}{taken}"
+            f"the same time. {self._stop(job, 'cancel')}{taken}"
         )
 
     def _begin(self, context: Context, dinky_task_id: int, result: SubmitResult, **job: Any) -> int | None:

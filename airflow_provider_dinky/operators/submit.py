@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dinky._compat import AirflowSkipException, Context
@@ -13,7 +14,9 @@ from airflow_provider_dinky.exceptions import (
     JobRunsAlreadyError,
     as_airflow_errors,
 )
-from airflow_provider_dinky.followed import FollowedJob, look_anew
+from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, look_anew
+from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
+from airflow_provider_dinky.operators.following import WaitForName
 from airflow_provider_dinky.operators.starting import StartingOperator
 from airflow_provider_dinky.parameters import choice
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import HistoryEntry, JobInstance
     from airflow_provider_dinky.submission import Starter
 
-IfRunning = Literal["fail", "skip", "attach", "restart", "submit"]
+IfRunning = Literal["fail", "skip", "attach", "submit"]
 
 
 class SubmitTaskOperator(StartingOperator):
@@ -35,26 +38,77 @@ class SubmitTaskOperator(StartingOperator):
     ``job_manager_address``, ``savepoint_path``, ``result``, and with ``savepoint_path="latest..."`` ``resume_point``:
     ``path``, ``kind`` and ``why`` of what was chosen.
 
+    :param dinky_task_id: Dinky's id of the task. Templated.
+    :param dinky_conn_id: the Airflow connection. Templated.
+    :param savepoint_path: savepoint or checkpoint to resume from, or one of ``latest`` (the newest savepoint that Dinky
+        knows), ``latest-checkpoint`` (the newest retained checkpoint of the task's last job) and ``latest-state`` (the
+        newer of the two); None starts without state. Templated.
+    :param variables: values for ``${name}`` in the task's SQL ("fragment" must be on in the task). Templated.
     :param if_running: what to do if the task has an active job that is not ours (UNKNOWN counts as active):
-        ``fail``, ``skip``, ``attach`` (follow it), ``restart`` (as RestartTaskOperator does), or ``submit``
-        another one beside it.
-    :param on_conflict: what to do if another job of the task was started just before ours, between our look and our
-        submit: ``stop`` ours, or leave it; the Airflow task fails either way, and is not retried.
-
-    The other parameters are those of :class:`~airflow_provider_dinky.operators.starting.StartingOperator`;
-    ``savepoint_path=None`` is a start without state.
+        ``fail``, ``skip``, ``attach`` (follow it), or ``submit`` another one beside it.
+    :param if_no_state: what to do if ``savepoint_path="latest..."`` finds nothing: ``fail``, or start ``fresh``,
+        without state.
+    :param check_sql: let Dinky check the task's SQL before anything is stopped or started.
+    :param wait_for: ``submitted`` (Dinky accepted it), ``running`` (it is up), ``checkpointed`` (it is up and has
+        completed its first checkpoint) or ``finished`` (it is done).
+    :param deferrable: wait in the triggerer instead of on a worker; None takes ``[operators] default_deferrable``.
+    :param poll_interval: seconds between two looks at the job.
+    :param timeout: seconds, or a timedelta, after which waiting is given up and the task fails; None waits as long as
+        Airflow lets it (with ``checkpointed``: 900 s). What becomes of the job then is up to ``cancel_on_kill``.
+    :param unknown_timeout: seconds a job may be UNKNOWN (Dinky has lost sight of it) before the task fails.
+    :param cancel_on_kill: what becomes of a job that this task started when the task is killed or times out:
+        None leaves it running and says how to stop it, ``cancel`` cancels it, ``savepoint`` stops it with one.
+    :param job_manager_address: ``host:port`` of Flink's job manager, to ask it on an anonymous connection that allows
+        Flink REST; Dinky tells it to signed-in users only. Templated.
+    :param result_limit: rows of a plain-SQL task that go into XCom.
+    :param lineage_sql: whether the task's SQL is reported to OpenLineage, beside the tables it reads and writes;
+        secrets in it are masked.
     """
 
     def __init__(
         self,
         *,
+        dinky_task_id: int | str,
+        dinky_conn_id: str = DEFAULT_CONNECTION,
+        savepoint_path: str | None = None,
+        variables: Mapping[str, Any] | None = None,
         if_running: IfRunning = "fail",
-        on_conflict: Literal["stop", "fail"] = "stop",
+        if_no_state: Literal["fail", "fresh"] = "fail",
+        check_sql: bool = False,
+        wait_for: WaitForName = "running",
+        deferrable: bool | None = None,
+        poll_interval: float = 10.0,
+        timeout: float | timedelta | None = None,
+        unknown_timeout: float = 600.0,
+        cancel_on_kill: CancelOnKill = None,
+        job_manager_address: str | None = None,
+        result_limit: int = 1_000,
+        lineage_sql: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.if_running = choice("if_running", if_running, ("fail", "skip", "attach", "restart", "submit"))
-        self.on_conflict = choice("on_conflict", on_conflict, ("stop", "fail"))
+        super().__init__(
+            dinky_task_id=dinky_task_id,
+            dinky_conn_id=dinky_conn_id,
+            savepoint_path=savepoint_path,
+            variables=variables,
+            if_no_state=if_no_state,
+            check_sql=check_sql,
+            wait_for=wait_for,
+            deferrable=deferrable,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            unknown_timeout=unknown_timeout,
+            cancel_on_kill=cancel_on_kill,
+            job_manager_address=job_manager_address,
+            result_limit=result_limit,
+            lineage_sql=lineage_sql,
+            **kwargs,
+        )
+        if if_running == "restart":  # type: ignore[comparison-overlap]
+            raise ValueError(
+                "if_running='restart' is no longer there: use RestartTaskOperator, which starts the job if none runs"
+            )
+        self.if_running = choice("if_running", if_running, ("fail", "skip", "attach", "submit"))
 
     def execute(self, context: Context) -> int | None:
         """Find our job or start it, then follow it."""
@@ -64,8 +118,6 @@ class SubmitTaskOperator(StartingOperator):
             task_id, variables = self._checked_task_id(), self._given_variables()
             self._check_view()
             starter = self._starter(context, task_id)
-            if self._restarts(starter):
-                return self._restart(context, starter, variables)
             # Whoever is not stopped by a job that runs has no reason to take it for this run's own.
             found = starter.find(guess=self.if_running in ("fail", "skip"))
             if found is not None and starter.guessed:
@@ -85,28 +137,7 @@ class SubmitTaskOperator(StartingOperator):
             older = find_older(self.hook, task_id, newest) if newest is not None else None
             if older is not None:
                 return self._is_running(context, starter, older, variables)
-            if newest is not None and self._stopped_by_an_earlier_try(starter, newest):
-                return self._restart(context, starter, variables)
             return self._start(context, starter, newest, variables)
-
-    def _restarts(self, starter: Starter) -> bool:
-        """Whether an earlier try was about a restart (``if_running="restart"``), which has to be gone on with.
-
-        One before a clear counts, too: it may have stopped the job, with a savepoint that is not to be lost.
-        """
-        stored = starter.journal.last()
-        if stored is None and self.if_running == "restart":
-            stored = starter.journal.before_the_clear()
-        return stored is not None and stored.is_of_a_restart
-
-    def _stopped_by_an_earlier_try(self, starter: Starter, newest: JobInstance) -> bool:
-        """Whether ``if_running="restart"`` has died between stop and start, where nothing could be written down."""
-        from airflow_provider_dinky.savepoints import is_savepoint_of, newest_savepoint
-
-        if self.if_running != "restart" or not starter.is_retry or starter.journal.is_kept:
-            return False
-        path = newest_savepoint(self.hook, starter.dinky_task_id)
-        return path is not None and is_savepoint_of(path, newest.job_id)
 
     def _is_running(
         self,
@@ -125,9 +156,6 @@ class SubmitTaskOperator(StartingOperator):
         if self.if_running == "attach":
             self.log.info("%s; following it", running)
             return self._follow(context, self._attached(task_id, newest, variables))
-        if self.if_running == "restart":
-            self.log.info("%s; restarting it", running)
-            return self._restart(context, starter, variables)
         if self.if_running == "submit":
             self.log.warning("%s; starting another one beside it, as if_running='submit' says", running)
             return self._start(context, starter, newest, variables)
@@ -135,7 +163,7 @@ class SubmitTaskOperator(StartingOperator):
         is_sure = self.hook.config.has_credentials or starter.journal.is_kept
         raise (DinkyTaskError if is_sure else JobRunsAlreadyError)(
             f"connection '{self.dinky_conn_id}': {running}. Nothing was started; if_running can be 'skip', "
-            "'attach', 'restart' or 'submit'"
+            "'attach' or 'submit', and RestartTaskOperator restarts the job"
         )
 
     def _start(

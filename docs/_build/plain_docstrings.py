@@ -32,12 +32,7 @@ def as_markdown(text: str, known: frozenset[str] = frozenset()) -> str:
     return _LITERAL_BLOCK.sub(lambda block: f"{block['text']}:" if block["text"] else "", _ROLE.sub(link, text))
 
 
-LINKED = frozenset(
-    {
-        "airflow_provider_dinky.client.errors.DinkyError",
-        "airflow_provider_dinky.operators.following.FollowingOperator",
-    }
-)
+LINKED = frozenset({"airflow_provider_dinky.client.errors.DinkyError"})
 """What roles in docstrings point to and the reference shows."""
 
 

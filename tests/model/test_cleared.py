@@ -133,15 +133,6 @@ class TestIsGoneOnWith:
         assert scene.attempt(run) == "done", run.told
         assert resumed_from(scene) == scene.job(old.jid).savepoints[-1]
 
-    def test_by_a_submit_that_restarts(self, scene: Scene) -> None:
-        # With variables, so that it is not Dinky that does the whole restart.
-        run = Run("submit", STREAM, {"if_running": "restart", "variables": {"some": "thing"}})
-        path = died_when_stopped(scene, run)
-        run.clear()
-
-        assert scene.attempt(run) == "done", run.told
-        assert resumed_from(scene) == path
-
     def test_a_path_that_is_given_comes_first_and_the_savepoint_is_the_way_back(self, scene: Scene) -> None:
         run = restart()
         path = died_when_stopped(scene, run)

@@ -200,31 +200,6 @@ def test_a_flink_job_id_that_two_instances_share_does_not_mix_them_up(make_world
     assert run.xcom["job_instance_id"] == 1
 
 
-class TestOnAmbiguousFail:
-    """What is only inferred is left to a person."""
-
-    @pytest.mark.parametrize("fault", ["crash after", "reset after"])
-    def test_takes_no_job_that_is_only_most_likely_ours(
-        self, make_world: MakeWorld, has_store: bool, fault: str
-    ) -> None:
-        world = make_world(False, has_store)
-        world.plan_of[SUBMIT] = [fault]
-        run = Run("submit", STREAM, {"on_ambiguous": "fail"})
-        first = world.attempt(run)
-        assert first == ("crashed" if fault == "crash after" else "failed")
-
-        assert world.attempt(run) == "failed"
-        assert "on_ambiguous is 'fail'" in run.error
-        assert f"job instance {1} is most likely" in run.error
-        assert len(world.jobs) == 1
-
-    def test_takes_one_that_is_proved(self, make_world: MakeWorld, has_store: bool) -> None:
-        world = make_world(True, has_store)
-        world.plan_of[SUBMIT] = ["reset after"]
-
-        assert world.attempt(Run("submit", STREAM, {"on_ambiguous": "fail"})) == "done"
-
-
 class TestPlainSqlWhoseAnswerIsLost:
     @pytest.mark.parametrize("fault", ["reset after", "reset before", "html", "crash during", "late"])
     def test_is_not_sent_again_until_it_is_cleared(self, make_world: MakeWorld, fault: str) -> None:

@@ -223,14 +223,6 @@ class TestAnonymousRetryThatKnowsNothing:
         assert context["ti"].xcom["followed_job"]["started"] is False
         assert [job.state for job in sandbox.engine.jobs] == ["RUNNING"]
 
-    def test_restarts_what_runs_if_that_is_what_it_is_to_do(self, sandbox: Sandbox, retry: Any) -> None:
-        task, context = retry(if_running="restart")
-
-        assert task.execute(context) == 2
-        old, new = sandbox.engine.jobs
-        assert old.ended is not None
-        assert new.resumed_from == old.savepoints[-1]
-
     def test_submits_beside_what_runs_if_that_is_what_it_is_to_do(self, sandbox: Sandbox, retry: Any) -> None:
         task, context = retry(if_running="submit")
 

@@ -264,15 +264,6 @@ class TestIfRunning:
         assert len(sandbox.engine.jobs) == 1
         assert ("other variables" in logged()) is (conn_id == "signed_in")
 
-    def test_restart(self, sandbox: Sandbox, running: int, conn_id: str) -> None:
-        task = submit(STREAM, dinky_conn_id=conn_id, if_running="restart")
-        context = new_context(task)
-
-        assert execute(task, context) > running
-        old, new = sandbox.engine.jobs
-        assert old.state in ("FINISHED", "CANCELED")
-        assert new.resumed_from == context["ti"].xcom["savepoint_path"]
-
     def test_submit_another_one(self, sandbox: Sandbox, running: int) -> None:
         task = submit(STREAM, if_running="submit")
 
@@ -295,6 +286,10 @@ class TestIfRunning:
     def test_nonsense(self) -> None:
         with pytest.raises(ValueError, match="if_running must be one of 'fail', 'skip'"):
             submit(STREAM, if_running="explode")
+
+    def test_restart_is_another_operators_part(self) -> None:
+        with pytest.raises(ValueError, match="use RestartTaskOperator"):
+            submit(STREAM, if_running="restart")
 
 
 class TestEarlierTryOfTheSameRun:
@@ -332,29 +327,6 @@ class TestEarlierTryOfTheSameRun:
             task = submit(REPORT, wait_for="finished")
             execute(task, new_context(task, map_index=map_index))
         assert len(sandbox.engine.jobs) == 2
-
-
-class TestIfRunningRestartThatDied:
-    def test_between_stop_and_start_resumes_from_its_savepoint(
-        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        other = submit(STREAM)
-        execute(other, new_context(other, run_id="other"))
-        dying = submit(STREAM, if_running="restart")
-
-        def die(*args: Any, **kwargs: Any) -> Any:
-            raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Starter, "start", die)
-            with pytest.raises(KeyboardInterrupt):
-                execute(dying, new_context(dying))
-        monkeypatch.setattr("airflow_provider_dinky.job.GRACE", 0.0)
-        retry = submit(STREAM, if_running="restart", retries=2)
-        execute(retry, new_context(retry, try_number=2))
-
-        old, new = sandbox.engine.jobs
-        assert new.resumed_from == old.savepoints[-1]
 
 
 class TestLostAnswer:
@@ -602,13 +574,6 @@ class TestTwoRunsAtOnce:
         first, second = sandbox.engine.jobs
         assert first.ended is None
         assert second.state in ("CANCELLING", "CANCELED")
-
-    def test_or_fails_and_names_both(self, sandbox: Sandbox, rival: None) -> None:
-        task = submit(STREAM, on_conflict="fail")
-
-        with pytest.raises(AirflowFailException, match="job instance 2.*beside job instance 1.*left running"):
-            execute(task, new_context(task))
-        assert all(job.ended is None for job in sandbox.engine.jobs)
 
     def test_the_earlier_one_says_that_it_saw_the_other(
         self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
