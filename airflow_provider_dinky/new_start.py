@@ -22,7 +22,7 @@ from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
 from airflow_provider_dinky.followed import look_anew
 from airflow_provider_dinky.intent import Intent, Journal, Step
-from airflow_provider_dinky.rivals import find_older
+from airflow_provider_dinky.operations.concurrent import older_jobs
 from airflow_provider_dinky.submission import Starter
 
 if TYPE_CHECKING:
@@ -214,10 +214,10 @@ class NewStart:
         """
         if newest is None or newest.status.is_active:
             return
-        older = find_older(self.hook, self._task_id, newest)
-        if older is not None:
+        found = self.hook.client.run(older_jobs(self.hook.config, self._task_id, newest))
+        for older in found.running:
             raise self._error(
-                f"job instance {older.id} is {older.status}, though job instance {newest.id}, which was started after "
+                f"{older} is {older.status}, though job instance {newest.id}, which was started after "
                 f"it, is {newest.status}: two were started at once, and the later one has given way. Dinky stops only "
                 "the newest, so this one cannot be restarted, and a start would be beside it. Nothing was touched; "
                 "stop it in Flink"

@@ -37,6 +37,19 @@ def job_checkpoints_config(
     return _ask("checkpoint settings", job_manager_address, job_id, "/checkpoints/config", via_dinky)
 
 
+def jobs_overview(job_manager_address: str) -> ApiCall[list[dict[str, Any]]]:
+    """The jobs that a Flink cluster knows, those that ended not long ago too: ``jid``, ``name``, ``state``."""
+    return ApiCall(
+        f"list of the jobs at {job_manager_address}",
+        "GET",
+        "/jobs/overview",
+        _jobs,
+        bare=True,
+        patience="flink",
+        base_url=f"http://{job_manager_address}",
+    )
+
+
 def _ask(what: str, address: str, job_id: str, view: str, via_dinky: bool) -> ApiCall[dict[str, Any]]:
     path = f"/jobs/{job_id}{view}"
     return ApiCall(
@@ -69,3 +82,10 @@ def _object(answer: Answer) -> dict[str, Any]:
     if not isinstance(answer.data, dict):
         raise ValueError(f"expected an object, got {type(answer.data).__name__}")
     return answer.data
+
+
+def _jobs(answer: Answer) -> list[dict[str, Any]]:
+    jobs = _object(answer).get("jobs")
+    if not isinstance(jobs, list):
+        raise ValueError(f"expected a list of jobs, got {type(jobs).__name__}")
+    return [job for job in jobs if isinstance(job, dict)]

@@ -113,14 +113,16 @@ class StartingOperator(FollowingOperator):
         :param before: what was written down last before this try's submit.
         :raises RivalJobError: ours is the later job.
         """
-        from airflow_provider_dinky.rivals import find_rivals
+        from airflow_provider_dinky.operations.concurrent import started_with
 
         if result.job_instance_id is None:
             return
         task_id, last = starter.dinky_task_id, starter.journal.last()
         since = min((entry.baseline for entry in (before, last) if entry is not None), default=None)
         job = self._started_job(task_id, result)
-        earlier, later = find_rivals(self.hook, task_id, job.job_instance_id, since)
+        earlier, later = self.hook.client.run(
+            started_with(self.hook.config, task_id, job.job_instance_id, since)
+        )
         if later:
             self.log.warning(
                 "Beside %s, job instance %s of the same Dinky task was started at the same time; whoever started it is "

@@ -112,7 +112,7 @@ class SubmitTaskOperator(StartingOperator):
 
     def execute(self, context: Context) -> int | None:
         """Find our job or start it, then follow it."""
-        from airflow_provider_dinky.rivals import find_older
+        from airflow_provider_dinky.operations.concurrent import older_jobs
 
         with as_airflow_errors(), self.hook:
             task_id, variables = self._checked_task_id(), self._given_variables()
@@ -134,9 +134,10 @@ class SubmitTaskOperator(StartingOperator):
                 newest = look_anew(self.hook, newest)
             if newest is not None and newest.status.is_active:
                 return self._is_running(context, starter, newest, variables)
-            older = find_older(self.hook, task_id, newest) if newest is not None else None
-            if older is not None:
-                return self._is_running(context, starter, older, variables)
+            if newest is not None and self.hook.config.has_credentials:
+                for older in self.hook.client.run(older_jobs(self.hook.config, task_id, newest)).running:
+                    behind = self.hook.get_job_instance(older.job_instance_id or 0)
+                    return self._is_running(context, starter, behind, variables)
             return self._start(context, starter, newest, variables)
 
     def _is_running(
