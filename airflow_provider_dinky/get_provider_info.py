@@ -51,6 +51,11 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Seconds to wait for a savepoint, or for a restart, which takes one.",
         "schema": {"type": ["number", "null"], "default": 600},
     },
+    "headers": {
+        "label": "Headers",
+        "description": "JSON object of headers sent with each request to Dinky, for a gateway before it; secret.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
     "verify": {
         "label": "Verify TLS certificate",
         "description": "Whether the server's certificate is checked (with scheme https).",

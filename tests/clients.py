@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both clients behind one face, so that a test is written once and holds for both."""
+"""Both clients behind one face, so that a test is written once and holds for both.
+
+Each signs in by itself, as if it were a process of its own, unless it is given a session.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from airflow_provider_dinky.client.blocking import DinkyClient
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.retry import NO_RETRY, RetryFor
+from airflow_provider_dinky.client.session import Session
 
 T = TypeVar("T")
 
@@ -34,9 +38,13 @@ class Blocking:
     """The blocking client, without retries unless told how long, and without real sleep between them."""
 
     def __init__(
-        self, config: DinkyConfig, retry_for: RetryFor = NO_RETRY, sleep: Callable[[float], Any] | None = None
+        self,
+        config: DinkyConfig,
+        retry_for: RetryFor = NO_RETRY,
+        sleep: Callable[[float], Any] | None = None,
+        session: Session | None = None,
     ) -> None:
-        self.client = DinkyClient(config, retry_for, sleep or (lambda seconds: None))
+        self.client = DinkyClient(config, retry_for, sleep or (lambda seconds: None), session or Session())
 
     def send(self, call: ApiCall[T]) -> T:
         return self.client.send(call)
@@ -53,7 +61,11 @@ class OnLoop:
     """The async client with a loop of its own, which runs only while a call is sent."""
 
     def __init__(
-        self, config: DinkyConfig, retry_for: RetryFor = NO_RETRY, sleep: Callable[[float], Any] | None = None
+        self,
+        config: DinkyConfig,
+        retry_for: RetryFor = NO_RETRY,
+        sleep: Callable[[float], Any] | None = None,
+        session: Session | None = None,
     ) -> None:
         async def pause(seconds: float) -> None:
             if sleep is not None:
@@ -61,7 +73,7 @@ class OnLoop:
             await asyncio.sleep(0)
 
         self.loop = asyncio.new_event_loop()
-        self.client = AsyncDinkyClient(config, retry_for, pause)
+        self.client = AsyncDinkyClient(config, retry_for, pause, session=session or Session())
 
     def run(self, awaitable: Awaitable[T]) -> T:
         return self.loop.run_until_complete(awaitable)

@@ -25,6 +25,7 @@ os.environ["NETRC"] = os.path.join(AIRFLOW_HOME, "no-netrc")
 import hypothesis  # noqa: E402
 from hypothesis.configuration import set_hypothesis_home_dir  # noqa: E402
 
+from airflow_provider_dinky.client.session import forget_sessions  # noqa: E402
 from tests.clients import AnyClient, Blocking, OnLoop  # noqa: E402
 
 set_hypothesis_home_dir(AIRFLOW_HOME)
@@ -44,6 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_signed_in() -> Iterator[None]:
+    """Each test begins as a process of its own: its clients share a sign-in, and know none of another test's."""
+    forget_sessions()
+    yield
+    forget_sessions()
 
 
 @pytest.fixture(params=[Blocking, OnLoop], ids=["blocking", "async"])

@@ -6,18 +6,19 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, TypeVar
 
 import aiohttp
 from tenacity import AsyncRetrying
 
-from airflow_provider_dinky.client import calls, wire
+from airflow_provider_dinky.client import wire
 from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.retry import NO_RETRY, RetryFor, policy
+from airflow_provider_dinky.client.session import Exchange, Pause, Session, one_try, session_of
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class AsyncDinkyClient:
     :param retry_for: how long trouble is waited out.
     :param sleep: how to wait between tries, given seconds.
     :param connections: the most connections open at a time.
+    :param session: the sign-in to use; that of this process, which all clients of a connection share, if not given.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class AsyncDinkyClient:
         retry_for: RetryFor | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         connections: int = 16,
+        session: Session | None = None,
     ) -> None:
         self.config = config
         self._retry_for = retry_for or RetryFor()
@@ -44,8 +47,7 @@ class AsyncDinkyClient:
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
         self._proxy_of: dict[str, str | None] = {}
-        self._token: str | None = None
-        self._signing_in = asyncio.Lock()
+        self._signed_in = session or session_of(config)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config!r})"
@@ -81,50 +83,16 @@ class AsyncDinkyClient:
 
         :raises DinkyError: as :meth:`send`, unless the generator, which sees it first, catches it.
         """
-        try:
-            call = next(steps)
-            while True:
-                if isinstance(call, Sleep):
-                    await self._sleep(call.seconds)
-                    call = steps.send(None)
-                    continue
-                try:
-                    answer = await self.send(call)
-                except DinkyError as error:
-                    call = steps.throw(error)
-                else:
-                    call = steps.send(answer)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+        return await _carried_out(steps, self.send)
 
     async def _try(self, call: ApiCall[T]) -> T:
-        with wire.before_sending():
-            if call.tenant_task is not None:
-                await self._try(calls.get_latest_job_instance(call.tenant_task))
-            token = await self._signed_in() if call.needs_sign_in else None
-        try:
-            reply = await self._exchange(call, wire.build(self.config, call, token))
-            return wire.decode(self.config, call, reply)
-        except wire.SessionLost:
-            self._forget(token)
-            raise
+        return await _carried_out(one_try(self.config, call, self._signed_in), self._step)
 
-    async def _signed_in(self) -> str:
-        async with self._signing_in:
-            if self._token is None:
-                steps = wire.sign_in(self.config)
-                try:
-                    step = next(steps)
-                    while True:
-                        step = steps.send(await self._exchange(*step))
-                except StopIteration as done:
-                    self._token = done.value
-            return str(self._token)
-
-    def _forget(self, token: str | None) -> None:
-        if self._token == token:
-            self._token = None
+    async def _step(self, step: Exchange | Pause) -> wire.Reply | None:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        return await self._exchange(step.call, step.request)
 
     async def _exchange(self, call: ApiCall[Any], request: wire.Request) -> wire.Reply:
         if not request.fresh:
@@ -216,6 +184,26 @@ class AsyncDinkyClient:
             if len(body) > wire.MAX_ANSWER_BYTES:
                 raise wire.too_large(self.config, call)
         return bytes(body)
+
+
+async def _carried_out(
+    steps: Generator[Any, Any, T], carry_out: Callable[[Any], Coroutine[Any, Any, Any]]
+) -> T:
+    """The result of a generator, whose steps are carried out one by one; it sees their errors first."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = await carry_out(step)
+            except DinkyError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        steps.close()
 
 
 def _cookies(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from http.cookiejar import DefaultCookiePolicy
@@ -14,11 +13,12 @@ import requests
 from tenacity import Retrying
 from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError
 
-from airflow_provider_dinky.client import calls, wire
+from airflow_provider_dinky.client import wire
 from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.retry import RetryFor, policy
+from airflow_provider_dinky.client.session import Exchange, Pause, Session, one_try, session_of
 
 T = TypeVar("T")
 _CHUNK = 65_536
@@ -30,6 +30,7 @@ class DinkyClient:
     :param config: address and credentials.
     :param retry_for: how long trouble is waited out.
     :param sleep: how to wait between tries, given seconds.
+    :param session: the sign-in to use; that of this process, which all clients of a connection share, if not given.
     """
 
     def __init__(
@@ -37,14 +38,14 @@ class DinkyClient:
         config: DinkyConfig,
         retry_for: RetryFor | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        session: Session | None = None,
     ) -> None:
         self.config = config
         self._retry_for = retry_for or RetryFor()
         self._sleep = sleep
         self._session = _new_session(config)
         self._proxy_of: dict[str, str | None] = {}
-        self._token: str | None = None
-        self._signing_in = threading.Lock()
+        self._signed_in = session or session_of(config)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config!r})"
@@ -63,9 +64,7 @@ class DinkyClient:
 
     def with_patience(self, config: DinkyConfig, retry_for: RetryFor) -> DinkyClient:
         """Another client for the same Dinky, signed in as this one is, with other time-outs and retries."""
-        other = DinkyClient(config, retry_for, self._sleep)
-        other._token = self._token
-        return other
+        return DinkyClient(config, retry_for, self._sleep, self._signed_in)
 
     def send(self, call: ApiCall[T]) -> T:
         """Send a call and return its result.
@@ -90,50 +89,16 @@ class DinkyClient:
         :param sleep: how to wait for its pauses, given seconds; None waits as between tries.
         :raises DinkyError: as :meth:`send`, unless the generator, which sees it first, catches it.
         """
-        try:
-            call = next(steps)
-            while True:
-                if isinstance(call, Sleep):
-                    (sleep or self._sleep)(call.seconds)
-                    call = steps.send(None)
-                    continue
-                try:
-                    answer = self.send(call)
-                except DinkyError as error:
-                    call = steps.throw(error)
-                else:
-                    call = steps.send(answer)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+        return _carried_out(steps, self.send)
 
     def _try(self, call: ApiCall[T]) -> T:
-        with wire.before_sending():
-            if call.tenant_task is not None:
-                self._try(calls.get_latest_job_instance(call.tenant_task))
-            token = self._signed_in() if call.needs_sign_in else None
-        try:
-            return wire.decode(self.config, call, self._exchange(call, wire.build(self.config, call, token)))
-        except wire.SessionLost:
-            self._forget(token)
-            raise
+        return _carried_out(one_try(self.config, call, self._signed_in), self._step)
 
-    def _signed_in(self) -> str:
-        with self._signing_in:
-            if self._token is None:
-                steps = wire.sign_in(self.config)
-                try:
-                    step = next(steps)
-                    while True:
-                        step = steps.send(self._exchange(*step))
-                except StopIteration as done:
-                    self._token = done.value
-            return str(self._token)
-
-    def _forget(self, token: str | None) -> None:
-        with self._signing_in:
-            if self._token == token:
-                self._token = None
+    def _step(self, step: Exchange | Pause) -> wire.Reply | None:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        return self._exchange(step.call, step.request)
 
     def _exchange(self, call: ApiCall[Any], request: wire.Request) -> wire.Reply:
         if not request.fresh:
@@ -215,6 +180,24 @@ class DinkyClient:
             if time.monotonic() > deadline:
                 raise requests.exceptions.ReadTimeout("the answer does not end")
         return bytes(body)
+
+
+def _carried_out(steps: Generator[Any, Any, T], carry_out: Callable[[Any], Any]) -> T:
+    """The result of a generator, whose steps are carried out one by one; it sees their errors first."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = carry_out(step)
+            except DinkyError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        steps.close()
 
 
 def _new_session(config: DinkyConfig) -> requests.Session:

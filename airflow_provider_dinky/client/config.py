@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import re
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ class DinkyConfig:
     :param submit_timeout: seconds to wait for the answer of a submit, which on YARN or Kubernetes takes minutes.
     :param savepoint_timeout: seconds to wait for the answer of a savepoint, or of a restart (which takes one).
     :param allow_flink_rest: whether Flink's own REST API may be asked where Dinky does not tell.
+    :param headers: sent with each request to Dinky, for a gateway before it; the values are secret.
     :param trust_env: whether proxy and CA settings of the environment count. A netrc file never does.
     """
 
@@ -45,6 +48,7 @@ class DinkyConfig:
     savepoint_timeout: float = 600.0
     allow_flink_rest: bool = False
     trust_env: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def has_credentials(self) -> bool:
@@ -53,7 +57,9 @@ class DinkyConfig:
 
     def redact(self, text: str) -> str:
         """The text without this connection's secrets and without those that SQL carries."""
-        return mask_secrets(text, self.password, self.token)
+        # Also without the word before it, as in "Bearer ...".
+        given = [part for v in self.headers.values() for part in (v, *re.split(r"[\s;,=]+", v)[1:])]
+        return mask_secrets(text, self.password, self.token, *sorted(given, key=len, reverse=True))
 
     def ca_file(self) -> str | None:
         """The CA file to check the server against; None for the HTTP library's own."""

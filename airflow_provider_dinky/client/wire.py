@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+from airflow_provider_dinky.client.address import origin_of
 from airflow_provider_dinky.client.calls import Answer, ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import (
@@ -32,9 +32,9 @@ MAX_REDIRECTS = 4
 FLINK_PATIENCE = 3.0
 """Seconds for one question to Flink itself: it is asked beside the way, and must not hold anybody up."""
 _CHECK_ADDRESS = "check host, port and scheme"
+_OWN_HEADERS = {"accept": "Accept", "cookie": "Cookie"}
 _NOT_SIGNED_IN = 7
 _TASK_UNKNOWN = frozenset({"task not exist", "任务不存在"})
-_NO_TOKEN = frozenset({"can not read token", "未能读取到有效 token"})
 _TLS_DISAGREEMENT = (
     "CERTIFICATE_VERIFY_FAILED",
     "certificate verify failed",
@@ -57,6 +57,14 @@ class SessionLost(DinkySignInError):
 
 class TenantNotSet(DinkyNotFoundError):
     """A task that exists was refused: the worker thread that served us does not know its tenant; no effect."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """What proves a sign-in, and the names under which Dinky looks for it."""
+
+    value: str = field(repr=False)
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -87,11 +95,15 @@ class Reply:
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def build(config: DinkyConfig, call: ApiCall[Any], token: str | None = None) -> Request:
+def build(config: DinkyConfig, call: ApiCall[Any], token: Token | None = None) -> Request:
     """The HTTP request of a call, signed if a token is given."""
     headers = {"Accept": "application/json"}
+    if call.base_url is None:
+        headers |= {_OWN_HEADERS.get(name.lower(), name): value for name, value in config.headers.items()}
     if token:
-        headers["Cookie"] = f"token={token}; tenantId={config.tenant_id}"
+        cookies = [f"{name}={token.value}" for name in token.names]
+        given = headers.get("Cookie")
+        headers["Cookie"] = "; ".join([*cookies, f"tenantId={config.tenant_id}", *([given] if given else [])])
     timeouts = {
         "read": config.read_timeout,
         "submit": config.submit_timeout,
@@ -115,7 +127,7 @@ def decode(config: DinkyConfig, call: ApiCall[T], reply: Reply) -> T:
     body = _json_or_none(reply.body)
     # Dinky's own errors come with HTTP 200, 400 or 401: a 5xx is a proxy's, even if its body looks alike.
     envelope = body if isinstance(body, dict) and _code(body) is not None and reply.status < 500 else None
-    if reply.status == 401 or (envelope is not None and _code(envelope) == _NOT_SIGNED_IN):
+    if is_not_signed_in(reply):
         _raise_not_signed_in(config, call, envelope)
     if envelope is None:
         _check_http(config, call, reply, body)
@@ -128,6 +140,23 @@ def decode(config: DinkyConfig, call: ApiCall[T], reply: Reply) -> T:
     return _parse(config, call, Answer(body), lambda: reply.body)
 
 
+def is_not_signed_in(reply: Reply) -> bool:
+    """Whether a request was refused, before any effect, for want of a sign-in."""
+    body = None if reply.status >= 500 else _json_or_none(reply.body)
+    return reply.status == 401 or (isinstance(body, dict) and _code(body) == _NOT_SIGNED_IN)
+
+
+def is_dinkys(reply: Reply) -> bool:
+    """Whether an answer has Dinky's envelope."""
+    body = _json_or_none(reply.body)
+    return isinstance(body, dict) and _code(body) is not None
+
+
+def said_in(config: DinkyConfig, reply: Reply) -> str:
+    """The message in an answer, secrets masked."""
+    return _said(config, _json_or_none(reply.body))
+
+
 def redirect_target(config: DinkyConfig, call: ApiCall[Any], url: str, reply: Reply) -> str | None:
     """Where to go on for a redirect that may be followed: of a read, to the same host. None if it is no redirect.
 
@@ -137,10 +166,11 @@ def redirect_target(config: DinkyConfig, call: ApiCall[Any], url: str, reply: Re
         return None
     try:
         target = urljoin(url, reply.location)
-        here, there = urlsplit(url), urlsplit(target)
+        there = urlsplit(target)
+        same = origin_of(url) == origin_of(target) and not there.username and not there.password
     except ValueError:
         _raise_unreadable(config, call, f"HTTP {reply.status} redirects to no address", reply.body)
-    if call.repeatable and (here.scheme, here.netloc) == (there.scheme, there.netloc):
+    if call.repeatable and same:
         return target
     origin = config.redact(f"{there.scheme}://{there.netloc}")
     raise DinkyResponseError(
@@ -151,16 +181,6 @@ def redirect_target(config: DinkyConfig, call: ApiCall[Any], url: str, reply: Re
             "that scheme, host and port into the connection",
         )
     )
-
-
-@contextmanager
-def before_sending() -> Iterator[None]:
-    """Around the steps that come before a call: their trouble leaves no doubt that the call was not sent."""
-    try:
-        yield
-    except DinkyError as error:
-        error.outcome_unknown = False
-        raise
 
 
 def too_large(config: DinkyConfig, call: ApiCall[Any]) -> DinkyResponseError:
@@ -203,61 +223,6 @@ def unreachable(
     if sent and not call.repeatable:
         remedy = "Dinky may have carried it out"
     return DinkyConnectionError(_message(config, call, f"{config.redact(why)}; {remedy}"), sent=sent)
-
-
-def sign_in(config: DinkyConfig) -> Generator[tuple[ApiCall[Any], Request], Reply, str]:
-    """The steps of a sign-in, in order; returns the token.
-
-    :raises DinkySignInError: Dinky does not accept the user, the password or the tenant.
-    """
-    if config.token:
-        return config.token
-    if not (config.username and config.password):
-        raise DinkySignInError(
-            f"connection '{config.name}': this call needs a signed-in user: put a Dinky user and password "
-            "into the connection, or a token issued in Dinky's UI as its password with the login left empty"
-        )
-    login: ApiCall[None] = ApiCall(
-        "sign-in",
-        "POST",
-        "/api/login",
-        lambda answer: None,
-        json={
-            "username": config.username,
-            "password": config.password,
-            "autoLogin": True,
-            "ldapLogin": False,
-        },
-    )
-    reply = yield login, build(config, login)
-    try:
-        decode(config, login, reply)
-    except (SessionLost, DinkyRefusedError) as refused:
-        said = _said(config, _json_or_none(reply.body)) or "no reason given"
-        raise DinkySignInError(
-            f"connection '{config.name}': Dinky refuses user '{config.username}' ({said}): "
-            "check login and password of the connection"
-        ) from refused
-    token = reply.cookies.get("token")
-    if not token:
-        raise DinkyResponseError(f"connection '{config.name}': sign-in: Dinky sent no token cookie")
-    choose: ApiCall[None] = ApiCall(
-        "choice of tenant",
-        "POST",
-        "/api/chooseTenant",
-        lambda answer: None,
-        params={"tenantId": config.tenant_id},
-    )
-    reply = yield choose, build(config, choose, token)
-    try:
-        decode(config, choose, reply)
-    except (SessionLost, DinkyRefusedError) as refused:
-        # It reads no token, although we sent one: so it refuses a tenant. Any other loss is somebody's sign-in.
-        said = _said(config, _json_or_none(reply.body)).strip().lower()
-        if isinstance(refused, SessionLost) and said not in _NO_TOKEN:
-            raise
-        raise _wrong_tenant(config, choose) from refused
-    return token
 
 
 def _from_envelope(config: DinkyConfig, call: ApiCall[T], envelope: dict[str, Any]) -> T:
@@ -328,7 +293,7 @@ def _check_http(config: DinkyConfig, call: ApiCall[Any], reply: Reply, body: Any
         _raise_unreadable(config, call, f"HTTP {reply.status}", reply.body)
     if not reply.body.strip():
         if call.needs_sign_in:
-            raise _wrong_tenant(config, call)
+            raise wrong_tenant(config, call)
         _raise_unreadable(config, call, "the answer is empty", reply.body)
     if body is None:
         _raise_unreadable(config, call, "the answer is not JSON", reply.body)
@@ -346,12 +311,8 @@ def _is_unknown_to_flink(call: ApiCall[Any], body: Any) -> bool:
 
 def _raise_not_signed_in(config: DinkyConfig, call: ApiCall[Any], envelope: Any) -> NoReturn:
     said = _said(config, envelope) or "HTTP 401"
-    if not call.needs_sign_in:
-        why = (
-            f"a sign-in is asked for where Dinky asks for none ({said}); is there a proxy before Dinky that wants "
-            "credentials of its own?"
-        )
-        raise DinkySignInError(_message(config, call, why))
+    if not call.needs_sign_in and (envelope is None or not config.has_credentials):
+        raise gateway_refuses(config, call, said)
     if config.token:
         why = (
             f"Dinky does not accept the token of the connection ({said}). A token issued in Dinky's UI works "
@@ -365,7 +326,20 @@ def _raise_not_signed_in(config: DinkyConfig, call: ApiCall[Any], envelope: Any)
     raise SessionLost(_message(config, call, why))
 
 
-def _wrong_tenant(config: DinkyConfig, call: ApiCall[Any]) -> DinkySignInError:
+def gateway_refuses(config: DinkyConfig, call: ApiCall[Any], said: str) -> DinkySignInError:
+    """The error where credentials are wanted that Dinky itself does not ask for."""
+    return DinkySignInError(
+        _message(
+            config,
+            call,
+            f"a sign-in is asked for where Dinky asks for none ({said}): if a proxy before Dinky wants credentials of "
+            "its own, put them into headers of the connection; if Dinky itself does, a user or a token",
+        )
+    )
+
+
+def wrong_tenant(config: DinkyConfig, call: ApiCall[Any]) -> DinkySignInError:
+    """The error for a tenant that the user is not in."""
     return DinkySignInError(
         _message(
             config, call, f"the user is not in tenant {config.tenant_id}: check tenant_id of the connection"

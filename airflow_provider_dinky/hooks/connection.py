@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping
-from ipaddress import IPv6Address
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
+from airflow_provider_dinky.client.address import AddressError, bracketed, normal_host
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyConfigError
 from airflow_provider_dinky.get_provider_info import CONNECTION_TYPE, DEFAULT_PORT, EXTRA_FIELDS
@@ -22,6 +23,22 @@ _TYPES = frozenset({CONNECTION_TYPE, "http", "https", "generic"})
 """What a connection to a Dinky may be, beside one without a type: what else there is leads to something else."""
 _LONGEST_WAIT = 24 * 3600.0
 _LARGEST_ID = 2**31 - 1
+_TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")
+"""What a cookie can carry (RFC 6265)."""
+_HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_HTTP_LIBRARYS_OWN = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 
 
 class ConnectionLike(Protocol):
@@ -56,13 +73,12 @@ class _Reader:
         if conn_type and conn_type.lower() not in _TYPES:
             # Its password is for another server, and must not be sent to this one.
             self._fail("conn_type", f"is {conn_type!r}; make a connection of type {CONNECTION_TYPE!r}")
-        login, password = _clean(self._connection.login), _clean(self._connection.password)
+        # A password goes word for word: blanks at its ends are part of it.
+        login, password = _clean(self._connection.login), str(self._connection.password or "") or None
         if login and not password:
             self._fail("password", "is empty, but a user is given; for anonymous use leave both empty")
-        if password and not login and not (password.isascii() and password.isprintable()):
-            self._fail(
-                "password", "is no token as Dinky issues it, and no user is given whose password it is"
-            )
+        if password and not login:
+            self._check_token(password)
         return DinkyConfig(
             base_url=self._base_url(),
             name=self._name,
@@ -78,15 +94,62 @@ class _Reader:
             savepoint_timeout=self._seconds("savepoint_timeout", 600.0),
             allow_flink_rest=self._flag("allow_flink_rest", False),
             trust_env=self._flag("trust_env", True),
+            headers=self._headers(),
         )
+
+    def _check_token(self, token: str) -> None:
+        if token.strip() != token:
+            self._fail(
+                "password",
+                "begins or ends with a blank or a line break, and no user is given, so it is a token, which has none: "
+                "paste it again without",
+            )
+        if not _TOKEN.fullmatch(token):
+            self._fail(
+                "password", "is no token as Dinky issues it, and no user is given whose password it is"
+            )
+
+    def _headers(self) -> dict[str, str]:
+        given = self._given("headers", {})
+        if isinstance(given, str):
+            try:
+                given = json.loads(given)
+            except (ValueError, RecursionError):
+                given = None
+        if not isinstance(given, Mapping):
+            self._fail(
+                "headers", 'must be a JSON object of names and texts, such as {"Authorization": "..."}'
+            )
+        headers: dict[str, str] = {}
+        for name, value in given.items():
+            if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+                self._fail("headers", f"holds the name {str(name)[:40]!r}, which is none of a header")
+            if name.lower() in _HTTP_LIBRARYS_OWN or name.lower() in map(str.lower, headers):
+                self._fail(
+                    "headers", f"cannot hold {name!r}: it is set by the HTTP library, or is there twice"
+                )
+            text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            if text is None or (isinstance(text, str) and not text.strip()):
+                continue
+            if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+                # Not quoted: it may be a secret.
+                self._fail(
+                    "headers",
+                    f"holds a value of {name!r} that no header can have: it must be a text of printable ASCII, "
+                    "without blanks or line breaks at its ends",
+                )
+            headers[name] = text
+        return headers
 
     def _base_url(self) -> str:
         host = _clean(self._connection.host)
         if not host:
             self._fail("host", "is empty; put Dinky's host name there")
-        host = _with_brackets(host)
         try:
+            host = bracketed(host)
             pasted = urlsplit(host if "://" in host else f"//{host}")
+        except AddressError as error:
+            self._fail("host", str(error))
         except ValueError:
             self._fail("host", "is not a host name")
         scheme = (_clean(self._connection.schema) or pasted.scheme or "http").lower()
@@ -98,33 +161,31 @@ class _Reader:
             self._fail("host", "holds a user or password; put them into their own fields")
         if not pasted.hostname or any(c.isspace() or not c.isprintable() for c in host):
             self._fail("host", "is not a host name")
-        name = f"[{pasted.hostname}]" if ":" in pasted.hostname else pasted.hostname
-        return f"{scheme}://{name}:{self._port(pasted.netloc)}{pasted.path.rstrip('/')}"
+        try:
+            name = normal_host(pasted.hostname)
+        except AddressError as error:
+            self._fail("host", str(error))
+        shown = f"[{name}]" if ":" in name else name
+        return f"{scheme}://{shown}:{self._port(pasted.netloc)}{pasted.path.rstrip('/')}"
 
     def _port(self, pasted: str) -> int:
+        _, colon, in_host = pasted.rpartition("]")[2].rpartition(":")
         given = self._connection.port
-        if given in (None, ""):
-            tail = pasted.rpartition("]")[2].rpartition(":")
-            given = tail[2] if tail[1] else DEFAULT_PORT
-        try:
-            port = int(given)
-        except (TypeError, ValueError, OverflowError):
-            port = 0
-        if not 0 < port < 65_536:
-            self._fail("port", f"must be a port number, not {given!r}")
+        port = (
+            _port_number(in_host if colon else DEFAULT_PORT) if given in (None, "") else _port_number(given)
+        )
+        if not port:
+            self._fail("port", f"must be a port number, not {in_host if given in (None, '') else given!r}")
+        if colon and _port_number(in_host) != port:
+            self._fail("port", f"says {port}, but host says {in_host}")
         return port
 
     def _parsed_extra(self) -> Mapping[str, Any]:
-        text = self._connection.extra
-        if not text:
-            return {}
-        try:
-            extra = json.loads(text) if isinstance(text, str) else text
-        except (ValueError, RecursionError):
-            extra = None
-        if not isinstance(extra, Mapping):
-            self._fail("extra", "must be a JSON object")
-        unknown = sorted(str(key) for key in extra if key not in EXTRA_FIELDS and key != "__extra__")
+        extra = dict(self._json_object("extra", self._connection.extra))
+        # What Airflow wraps Extra into where a URI or an old form has to carry it.
+        wrapped = self._json_object("__extra__", extra.pop("__extra__", None))
+        extra = {**wrapped, **extra}
+        unknown = sorted(str(key) for key in extra if key not in EXTRA_FIELDS)
         if unknown:
             log.warning(
                 "Connection '%s': extra has unknown fields %s; known are %s",
@@ -133,6 +194,17 @@ class _Reader:
                 ", ".join(EXTRA_FIELDS),
             )
         return extra
+
+    def _json_object(self, field: str, text: Any) -> Mapping[str, Any]:
+        if text is None or (isinstance(text, str) and not text.strip()):
+            return {}
+        try:
+            found = json.loads(text) if isinstance(text, str) else text
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, Mapping):
+            self._fail(field, "must be a JSON object")
+        return found
 
     def _tenant_id(self) -> int:
         value = self._given("tenant_id", 1)
@@ -163,18 +235,20 @@ class _Reader:
 
     def _given(self, field: str, default: Any) -> Any:
         value = self._extra.get(field)
-        return default if value is None or value == "" else value
+        is_blank = value is None or (isinstance(value, str) and not value.strip())
+        return default if is_blank else value
 
     def _fail(self, field: str, problem: str) -> NoReturn:
         raise DinkyConfigError(f"connection '{self._name}': field '{field}' {problem}")
 
 
-def _with_brackets(host: str) -> str:
-    """The host with brackets around it if it is a bare IPv6 address."""
+def _port_number(value: Any) -> int:
+    """The value as a port number; 0 if it is none."""
     try:
-        return f"[{IPv6Address(host)}]"
-    except ValueError:
-        return host
+        port = 0 if isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return port if 0 < port < 65_536 else 0
 
 
 def _number(value: Any) -> float:

@@ -319,10 +319,12 @@ class DinkyHook(BaseHook):
         """What the connection page's Test button shows: version and sign-in, or what to change."""
         from airflow_provider_dinky.client.blocking import DinkyClient
         from airflow_provider_dinky.client.retry import NO_RETRY
+        from airflow_provider_dinky.client.session import Session
 
         try:
             config = replace(self.config, read_timeout=min(self.config.read_timeout, 15.0))
-            with DinkyClient(config, NO_RETRY) as client:
+            # A session of its own: a password that was mended in the form a minute ago must be tried.
+            with DinkyClient(config, NO_RETRY, session=Session()) as client:
                 version = client.send(calls.version())
                 if not config.has_credentials:
                     return True, f"Dinky {version} at {config.base_url}, used anonymously"

@@ -22,6 +22,11 @@ export AIRFLOW_CONN_DINKY_URI='dinky://airflow:secret@dinky.example.com:8888/htt
 export AIRFLOW_CONN_DINKY_TOKEN='{"conn_type": "dinky", "host": "dinky.example.com", "password": "the-token"}'
 # --8<-- [end:token]
 
+# --8<-- [start:headers]
+export AIRFLOW_CONN_DINKY_GATEWAY='{"conn_type": "dinky", "host": "gateway.example.com", "port": 443, "schema": "https",
+  "extra": {"headers": {"Authorization": "Bearer the-gateway-key"}}}'
+# --8<-- [end:headers]
+
 # --8<-- [start:anonymous]
 export AIRFLOW_CONN_DINKY_ANONYMOUS='dinky://dinky.example.com:8888'
 # --8<-- [end:anonymous]

@@ -49,6 +49,11 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> None:
         DinkyConfig(base_url="http://dinky.example.com:8888", name="dinky_token", token="the-token"),
         DinkyConfig(base_url="http://dinky.example.com:8888", name="dinky_anonymous"),
         DinkyConfig(
+            base_url="https://gateway.example.com:443",
+            name="dinky_gateway",
+            headers={"Authorization": "Bearer the-gateway-key"},
+        ),
+        DinkyConfig(
             base_url="https://proxy.example.com:443/dinky",
             name="dinky_tls",
             username="airflow",

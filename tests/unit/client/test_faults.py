@@ -314,7 +314,9 @@ def test_a_read_follows_a_redirect_on_the_same_host(connect: Connect) -> None:
     with TinyServer(respond) as server:
         assert connect(config(server.url)).send(task).id == 7
     assert server.paths == [task.path, f"/behind{task.path}"]
-    assert all(request.headers["cookie"] == "token=t1; tenantId=1" for request in server.received)
+    assert all(
+        request.headers["cookie"] == "token=t1; dinky-token=t1; tenantId=1" for request in server.received
+    )
 
 
 def test_the_token_never_goes_to_another_host(connect: Connect) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dinky.client import calls, flink, wire
+from airflow_provider_dinky.client import calls, flink, session, wire
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import (
@@ -30,6 +30,7 @@ from airflow_provider_dinky.client.wire import Reply, SessionLost, TenantNotSet
 ANONYMOUS = DinkyConfig("http://dinky:8888", name="c1")
 SIGNED_IN = replace(ANONYMOUS, username="ann", password="hunter22", tenant_id=7)
 WITH_TOKEN = replace(ANONYMOUS, token="issued-hunter22")
+TOKEN = wire.Token("t1", ("dinky-token",))
 HTML = b"<html><h1>502 Bad Gateway</h1></html>"
 
 READ, SUBMIT, RESTART = calls.version(), calls.submit_task(7), calls.restart_task(7)
@@ -170,8 +171,12 @@ def test_faults(call: ApiCall[Any], reply: Reply, kind: type[DinkyError], text: 
 )
 def test_a_sign_in_asked_for_where_dinky_asks_for_none(config: DinkyConfig, reply: Reply) -> None:
     error = failure(READ, reply, config)
-    assert type(error) is DinkySignInError
-    assert "is there a proxy before Dinky" in str(error)
+    assert isinstance(error, DinkySignInError)
+    is_signed_out = config.has_credentials and reply.body != HTML
+    assert ("Dinky signed us out" if is_signed_out else "if a proxy before Dinky wants credentials") in str(
+        error
+    )
+    assert not error.outcome_unknown
 
 
 @pytest.mark.parametrize("reply", [Reply(401, HTML), envelope(code=7, msg="pushed offline")])
@@ -320,13 +325,28 @@ def test_any_answer_gives_a_result_or_a_dinky_error(body: str, status: int) -> N
 # Requests
 
 
-def test_only_signed_calls_carry_the_token() -> None:
+def test_the_token_goes_under_its_name() -> None:
     assert "Cookie" not in wire.build(SIGNED_IN, READ).headers
-    assert wire.build(SIGNED_IN, SIGNED_READ, "t1").headers["Cookie"] == "token=t1; tenantId=7"
+    assert wire.build(SIGNED_IN, SIGNED_READ, TOKEN).headers["Cookie"] == "dinky-token=t1; tenantId=7"
+    both = wire.Token("t1", ("token", "dinky-token"))
+    assert wire.build(SIGNED_IN, READ, both).headers["Cookie"] == "token=t1; dinky-token=t1; tenantId=7"
+
+
+def test_extra_headers_go_to_dinky_and_nowhere_else() -> None:
+    config = replace(SIGNED_IN, headers={"authorization": "Bearer g1", "cookie": "gate=g2", "ACCEPT": "*/*"})
+    assert wire.build(config, READ).headers == {
+        "Accept": "*/*",
+        "authorization": "Bearer g1",
+        "Cookie": "gate=g2",
+    }
+    assert wire.build(config, SIGNED_READ, TOKEN).headers["Cookie"] == "dinky-token=t1; tenantId=7; gate=g2"
+    asked = wire.build(config, flink.job_exceptions("flink:8081", "a1"))
+    assert asked.headers == {"Accept": "application/json"}
 
 
 def test_no_repr_of_a_request_or_reply_shows_the_token() -> None:
-    assert "t1" not in repr(wire.build(SIGNED_IN, SIGNED_READ, "t1"))
+    assert "t1" not in repr(wire.build(SIGNED_IN, SIGNED_READ, TOKEN))
+    assert "t1" not in repr(TOKEN)
     assert "t1" not in repr(Reply(200, b"t1", cookies={"token": "t1"}))
 
 
@@ -392,7 +412,7 @@ def test_other_redirects_are_refused(call: ApiCall[Any], location: str, shown: s
 
 
 def test_trouble_before_a_call_leaves_no_doubt_about_the_call() -> None:
-    with pytest.raises(DinkyConnectionError) as caught, wire.before_sending():
+    with pytest.raises(DinkyConnectionError) as caught, session.before_sending():
         raise wire.unreachable(ANONYMOUS, READ, "reset", sent=True)
     assert not caught.value.outcome_unknown
 

@@ -99,14 +99,14 @@ def test_a_connection_to_something_else() -> None:
 
 
 def test_every_field_of_the_form_is_read() -> None:
-    bad = {name: problem({name: {"not": "this"}}) for name in EXTRA_FIELDS}
+    bad = {name: problem({name: {"not": ["this"]}}) for name in EXTRA_FIELDS}
     assert all(text.startswith(f"connection 'c1': field '{name}' ") for name, text in bad.items())
 
 
 def test_defaults_are_those_of_the_form() -> None:
     config = read()
     for name, field in EXTRA_FIELDS.items():
-        assert getattr(config, name) == field["schema"].get("default")
+        assert (getattr(config, name) or None) == (field["schema"].get("default") or None)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_defaults_are_those_of_the_form() -> None:
         ({"host": "dinky", "port": "80"}, "http://dinky:80"),
         ({"host": "dinky", "port": ""}, "http://dinky:8888"),
         ({"host": "dinky:81"}, "http://dinky:81"),
-        ({"host": "dinky:81", "port": 80}, "http://dinky:80"),
+        ({"host": "dinky:81", "port": 81}, "http://dinky:81"),
         ({"host": "http://dinky"}, "http://dinky:8888"),
         ({"host": "https://dinky:443/"}, "https://dinky:443"),
         ({"host": "HTTPS://Dinky"}, "https://dinky:8888"),
@@ -132,6 +132,11 @@ def test_defaults_are_those_of_the_form() -> None:
         ({"host": "http://[fd00::1]:81/dinky"}, "http://[fd00::1]:81/dinky"),
         ({"host": "::1"}, "http://[::1]:8888"),
         ({"host": "fd00::1", "port": 80}, "http://[fd00::1]:80"),
+        ({"host": "2001:db8::1/dinky"}, "http://[2001:db8::1]:8888/dinky"),
+        ({"host": "https://2001:DB8:0:0::1/dinky/"}, "https://[2001:db8::1]:8888/dinky"),
+        ({"host": "[2001:DB8:0::1]:81/dinky"}, "http://[2001:db8::1]:81/dinky"),
+        ({"host": "[2001:db8::1:8080]"}, "http://[2001:db8::1:8080]:8888"),
+        ({"host": "DINKY.Example.COM/Path"}, "http://dinky.example.com:8888/Path"),
     ],
 )
 def test_address(fields: dict[str, Any], url: str) -> None:
@@ -159,6 +164,16 @@ def test_address(fields: dict[str, Any], url: str) -> None:
         ({"port": "http"}, "field 'port' must be a port number, not 'http'"),
         ({"port": float("inf")}, "field 'port' must be a port number"),
         ({"host": "dinky:http"}, "field 'port' must be a port number, not 'http'"),
+        ({"host": "dinky:81", "port": 80}, "field 'port' says 80, but host says 81"),
+        ({"host": "2001:db8:0:0:0:0:0:1:8888"}, "field 'host' has several colons, but is no IPv6 address"),
+        ({"host": "a:b:c"}, "field 'host' has several colons, but is no IPv6 address"),
+        ({"host": "2001:db8::1:8080"}, "field 'host' may be an IPv6 address or one with port 8080"),
+        ({"host": "fe80::1%eth0"}, "field 'host' names the network interface"),
+        ({"host": "[fe80::1%25eth0]"}, "field 'host' names the network interface"),
+        ({"host": "[1:2]"}, "field 'host' is not a host name"),
+        ({"host": "10.0.1"}, "field 'host' looks like an IPv4 address"),
+        ({"host": "010.0.0.1"}, "field 'host' looks like an IPv4 address"),
+        ({"host": "0x7f.1"}, "field 'host' looks like an IPv4 address"),
         ({"host": "dinky:"}, "field 'port' must be a port number, not ''"),
     ],
 )
@@ -172,9 +187,10 @@ def test_bad_address(fields: dict[str, Any], text: str) -> None:
     ("login", "password", "credentials"),
     [
         (None, None, (None, None, None)),
-        ("", " ", (None, None, None)),
+        ("", "", (None, None, None)),
         ("ann", SECRET, ("ann", SECRET, None)),
-        (" ann ", f" {SECRET}\n", ("ann", SECRET, None)),
+        (" ann ", f" {SECRET}\n", ("ann", f" {SECRET}\n", None)),
+        ("ann", "  ", ("ann", "  ", None)),
         ("ann", "пароль", ("ann", "пароль", None)),
         (None, SECRET, (None, None, SECRET)),
         ("", SECRET, (None, None, SECRET)),
@@ -194,6 +210,66 @@ def test_what_cannot_be_a_token(token: str) -> None:
     said = problem(password=token)
     assert "field 'password' is no token as Dinky issues it" in said
     assert token not in said
+
+
+@pytest.mark.parametrize("token", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}\r\n", " ", "\t"])
+def test_a_token_with_a_blank_or_line_break_at_its_ends(token: str) -> None:
+    said = problem(password=token)
+    assert "field 'password' begins or ends with a blank or a line break" in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("name", EXTRA_FIELDS)
+@pytest.mark.parametrize("blank", ["", "  ", "\t\n", None])
+def test_a_blank_field_of_extra_is_an_empty_one(name: str, blank: str | None) -> None:
+    assert read({name: blank}) == read()
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        ({"Authorization": f"Bearer {SECRET}"}, {"Authorization": f"Bearer {SECRET}"}),
+        (json.dumps({"dinky-token": SECRET}), {"dinky-token": SECRET}),
+        ({"X-A": 7, "X-B": "", "X-C": " ", "X-D": None}, {"X-A": "7"}),
+        ({}, {}),
+    ],
+)
+def test_headers(value: Any, headers: dict[str, str]) -> None:
+    config = read({"headers": value})
+    assert config.headers == headers
+    assert SECRET not in repr(config)
+    assert all(value not in config.redact(f"echo {value}") for value in headers.values() if len(value) > 3)
+    assert hash(config) == hash(read())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (f'["{SECRET}"]', "must be a JSON object"),
+        (f"Authorization: {SECRET}", "must be a JSON object"),
+        ([SECRET], "must be a JSON object"),
+        ({"a b": SECRET}, "holds the name 'a b'"),
+        ({"": SECRET}, "holds the name ''"),
+        ({"Content-Length": SECRET}, "cannot hold 'Content-Length'"),
+        ({"A": SECRET, "a": SECRET}, "cannot hold 'a'"),
+        ({"A": f"{SECRET}\r\nB: c"}, "holds a value of 'A' that no header can have"),
+        ({"A": f" {SECRET}"}, "holds a value of 'A' that no header can have"),
+        ({"A": f"{SECRET}é"}, "holds a value of 'A' that no header can have"),
+        ({"A": [SECRET]}, "holds a value of 'A' that no header can have"),
+        ({"A": True}, "holds a value of 'A' that no header can have"),
+    ],
+)
+def test_bad_headers(value: Any, text: str) -> None:
+    said = problem({"headers": value})
+    assert f"field 'headers' {text}" in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("wrapped", [{"tenant_id": 7}, '{"tenant_id": 7}'])
+def test_an_extra_that_airflow_has_wrapped_is_read(wrapped: Any) -> None:
+    assert read({"__extra__": wrapped}).tenant_id == 7
+    assert read({"__extra__": wrapped, "tenant_id": 8}).tenant_id == 8
+    assert "field '__extra__' must be a JSON object" in problem({"__extra__": "{"})
 
 
 @pytest.mark.parametrize(

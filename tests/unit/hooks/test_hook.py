@@ -372,7 +372,7 @@ def test_connection_test_of_a_host_that_is_not_there(connection: Connections) ->
             "redirects to https://sso.example.com",
         ),
         (Reply(b"<html>Bad Gateway</html>", 502), "'; look whether Dinky runs, and at a proxy before it"),
-        (Reply(b"<html>Unauthorized</html>", 401), "is there a proxy before Dinky"),
+        (Reply(b"<html>Unauthorized</html>", 401), "if a proxy before Dinky wants credentials of its own"),
     ],
 )
 def test_connection_test_of_what_is_no_dinky(connection: Connections, answer: Reply, text: str) -> None:
