@@ -17,6 +17,16 @@ from airflow_provider_dinky.client import wire
 from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.http_limits import (
+    MAX_HEADER_BYTES,
+    AnswerTooLarge,
+    AnswerUnreadable,
+    Body,
+    HeadUnreadable,
+    check_head,
+    cookies_in,
+    reason_of,
+)
 from airflow_provider_dinky.client.retry import NO_RETRY, RetryFor, policy
 from airflow_provider_dinky.client.session import Exchange, Pause, Session, one_try, session_of
 
@@ -108,7 +118,11 @@ class AsyncDinkyClient:
         except OSError as error:
             raise wire.unusable_ca(self.config, call, str(error)) from None
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=connections), cookie_jar=aiohttp.DummyCookieJar()
+            connector=aiohttp.TCPConnector(ssl=tls, limit=connections),
+            cookie_jar=_NoCookies(),
+            auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
         )
         # aiohttp sends a GET once more after a reset, but Dinky starts and stops jobs by GET. No public switch.
         session._retry_connection = False
@@ -129,7 +143,6 @@ class AsyncDinkyClient:
     async def _once(
         self, session: aiohttp.ClientSession, call: ApiCall[Any], request: wire.Request, url: str
     ) -> wire.Reply:
-        config = self.config
         try:
             async with session.request(
                 request.method,
@@ -145,28 +158,18 @@ class AsyncDinkyClient:
                 ),
                 allow_redirects=False,
             ) as response:
+                version = response.version or aiohttp.HttpVersion11
+                check_head((version.major, version.minor), response.headers.items())
                 return wire.Reply(
                     response.status,
-                    await self._read(call, response),
+                    await self._read(response),
                     response.headers.get("Location"),
-                    _cookies(response),
+                    cookies_in(response.headers.getall("Set-Cookie", ())),
                 )
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-            raise wire.tls_failed(config, call, str(error), sent=False) from None
-        except (aiohttp.InvalidURL, UnicodeError) as error:
-            raise wire.unusable_address(config, call, str(error)) from None
-        except aiohttp.ConnectionTimeoutError as error:
-            why = f"no connection within {request.connect_timeout:g} s"
-            raise wire.unreachable(config, call, why, sent=False) from error
-        except asyncio.TimeoutError as error:
-            why = f"no answer within {request.read_timeout:g} s"
-            raise wire.unreachable(config, call, why, sent=True) from error
-        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
-            raise wire.unreachable(config, call, f"cannot connect: {error}", sent=False) from error
-        except (aiohttp.ClientConnectionError, ConnectionError) as error:
-            raise wire.unreachable(config, call, f"connection lost: {error!r}", sent=True) from error
-        except aiohttp.ClientError as error:
-            raise wire.unreachable(config, call, f"answer cut short: {error!r}", sent=True) from error
+        except DinkyError:
+            raise
+        except Exception as error:
+            raise _trouble(self.config, call, request, error) from error
 
     def _proxy(self, url: str) -> str | None:
         origin = url.split("/", 3)[2]
@@ -174,16 +177,45 @@ class AsyncDinkyClient:
             self._proxy_of[origin] = self.config.proxy_for(url)
         return self._proxy_of[origin]
 
-    async def _read(self, call: ApiCall[Any], response: aiohttp.ClientResponse) -> bytes:
-        unpacked_length = None if "Content-Encoding" in response.headers else response.content_length
-        if unpacked_length is not None and unpacked_length <= wire.MAX_ANSWER_BYTES:
-            return await response.read()
-        body = bytearray()
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        body = Body(response.headers.get("Content-Encoding"))
         async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > wire.MAX_ANSWER_BYTES:
-                raise wire.too_large(self.config, call)
-        return bytes(body)
+            body.feed(chunk)
+        return body.whole()
+
+
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Keeps none, and reads none: aiohttp lets a ValueError out for some that break the rules."""
+
+    def update_cookies_from_headers(self, headers: Any, response_url: Any) -> None:
+        """Nothing."""
+
+
+def _trouble(config: DinkyConfig, call: ApiCall[Any], request: wire.Request, error: Exception) -> DinkyError:
+    """What an exchange that failed comes to."""
+    why = reason_of(error)
+    if isinstance(error, AnswerTooLarge):
+        return wire.too_large(config, call)
+    if isinstance(error, HeadUnreadable):
+        return wire.unreachable(config, call, f"answer cut short: {error}", sent=True)
+    if isinstance(error, AnswerUnreadable):
+        return wire.no_http(config, call, str(error))
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
+        return wire.tls_failed(config, call, str(error), sent=False)
+    if isinstance(error, (aiohttp.InvalidURL, UnicodeError)):
+        return wire.unusable_address(config, call, str(error))
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        why = f"no connection within {request.connect_timeout:g} s"
+        return wire.unreachable(config, call, why, sent=False)
+    if isinstance(error, asyncio.TimeoutError):
+        return wire.unreachable(config, call, f"no answer within {request.read_timeout:g} s", sent=True)
+    if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)):
+        return wire.unreachable(config, call, f"cannot connect: {why}", sent=False)
+    if isinstance(error, (aiohttp.ClientConnectionError, ConnectionError)):
+        return wire.unreachable(config, call, f"connection lost: {why}", sent=True)
+    if isinstance(error, aiohttp.ClientError):
+        return wire.unreachable(config, call, f"answer cut short: {why}", sent=True)
+    return wire.no_http(config, call, why)
 
 
 async def _carried_out(
@@ -204,12 +236,6 @@ async def _carried_out(
         return result
     finally:
         steps.close()
-
-
-def _cookies(response: aiohttp.ClientResponse) -> dict[str, str]:
-    if "Set-Cookie" not in response.headers:
-        return {}
-    return {name: morsel.value for name, morsel in response.cookies.items()}
 
 
 def _tls(config: DinkyConfig) -> ssl.SSLContext | bool:

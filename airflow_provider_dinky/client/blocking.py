@@ -17,6 +17,15 @@ from airflow_provider_dinky.client import wire
 from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.http_limits import (
+    AnswerTooLarge,
+    AnswerUnreadable,
+    Body,
+    HeadUnreadable,
+    check_head,
+    cookies_in,
+    reason_of,
+)
 from airflow_provider_dinky.client.retry import RetryFor, policy
 from airflow_provider_dinky.client.session import Exchange, Pause, Session, one_try, session_of
 
@@ -132,37 +141,17 @@ class DinkyClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
+                _check_headers(response)
                 return wire.Reply(
                     response.status_code,
-                    self._read(call, response, deadline),
+                    self._read(response, deadline),
                     response.headers.get("Location"),
-                    response.cookies.get_dict(),
+                    cookies_in(response.raw.headers.getlist("Set-Cookie")),
                 )
-        except requests.exceptions.SSLError as error:
-            raise wire.tls_failed(self.config, call, str(error), sent=True) from None
-        except (
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            LocationValueError,
-        ) as error:
-            raise wire.unusable_address(self.config, call, str(error)) from None
-        except requests.exceptions.Timeout as error:
-            if isinstance(error, requests.exceptions.ConnectTimeout) or _in_handshake(error):
-                why = f"no connection within {request.connect_timeout:g} s"
-                raise wire.unreachable(self.config, call, why, sent=False) from error
-            why = f"no answer within {request.read_timeout:g} s"
-            raise wire.unreachable(self.config, call, why, sent=True) from error
-        except requests.exceptions.ConnectionError as error:
-            if _was_never_connected(error):
-                raise wire.unreachable(self.config, call, f"cannot connect: {error}", sent=False) from error
-            raise wire.unreachable(self.config, call, f"connection lost: {error}", sent=True) from error
-        except ReadTimeoutError as error:
-            why = f"no answer within {request.read_timeout:g} s"
-            raise wire.unreachable(self.config, call, why, sent=True) from error
-        except (requests.exceptions.RequestException, HTTPError) as error:
-            raise wire.unreachable(self.config, call, f"answer cut short: {error}", sent=True) from error
-        except OSError as error:
-            raise wire.unusable_ca(self.config, call, str(error)) from None
+        except DinkyError:
+            raise
+        except Exception as error:
+            raise _trouble(self.config, call, request, error) from error
 
     def _proxies(self, url: str) -> dict[str, str]:
         origin = url.split("/", 3)[2]
@@ -171,15 +160,13 @@ class DinkyClient:
         proxy = self._proxy_of[origin]
         return {"http": proxy, "https": proxy} if proxy else {}
 
-    def _read(self, call: ApiCall[Any], response: requests.Response, deadline: float) -> bytes:
-        body = bytearray()
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        body = Body(response.headers.get("Content-Encoding"))
         for chunk in _chunks(response):
-            body += chunk
-            if len(body) > wire.MAX_ANSWER_BYTES:
-                raise wire.too_large(self.config, call)
+            body.feed(chunk)
             if time.monotonic() > deadline:
                 raise requests.exceptions.ReadTimeout("the answer does not end")
-        return bytes(body)
+        return body.whole()
 
 
 def _carried_out(steps: Generator[Any, Any, T], carry_out: Callable[[Any], Any]) -> T:
@@ -209,14 +196,55 @@ def _new_session(config: DinkyConfig) -> requests.Session:
     return session
 
 
+def _check_headers(response: requests.Response) -> None:
+    """Refuse what the other library would, and what Python's own parser has given up on in the middle."""
+    check_head(divmod(response.raw.version or 11, 10), response.raw.headers.items())
+    parsed = getattr(getattr(response.raw, "_original_response", None), "msg", None)
+    defects = getattr(parsed, "defects", None)
+    if defects:
+        raise HeadUnreadable(f"headers: {type(defects[0]).__name__}")
+
+
 def _chunks(response: requests.Response) -> Iterator[bytes]:
     """The body as it arrives. ``iter_content`` waits for full chunks, so an answer that drips would hold it up."""
     read = getattr(response.raw, "read1", None)
     if read is None:  # urllib3 before 2.1
-        yield from response.iter_content(_CHUNK)
+        yield from response.raw.stream(_CHUNK, decode_content=False)
         return
-    while chunk := read(_CHUNK, decode_content=True):
+    while chunk := read(_CHUNK, decode_content=False):
         yield chunk
+
+
+def _trouble(config: DinkyConfig, call: ApiCall[Any], request: wire.Request, error: Exception) -> DinkyError:
+    """What an exchange that failed comes to."""
+    why = reason_of(error)
+    if isinstance(error, AnswerTooLarge):
+        return wire.too_large(config, call)
+    if isinstance(error, HeadUnreadable):
+        return wire.unreachable(config, call, f"answer cut short: {error}", sent=True)
+    if isinstance(error, AnswerUnreadable):
+        return wire.no_http(config, call, str(error))
+    if isinstance(error, requests.exceptions.SSLError):
+        return wire.tls_failed(config, call, why, sent=True)
+    if isinstance(
+        error,
+        (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, LocationValueError),
+    ):
+        return wire.unusable_address(config, call, why)
+    if isinstance(error, (requests.exceptions.Timeout, ReadTimeoutError)):
+        if isinstance(error, requests.exceptions.ConnectTimeout) or _in_handshake(error):
+            why = f"no connection within {request.connect_timeout:g} s"
+            return wire.unreachable(config, call, why, sent=False)
+        return wire.unreachable(config, call, f"no answer within {request.read_timeout:g} s", sent=True)
+    if isinstance(error, requests.exceptions.ConnectionError):
+        if _was_never_connected(error):
+            return wire.unreachable(config, call, f"cannot connect: {why}", sent=False)
+        return wire.unreachable(config, call, f"connection lost: {why}", sent=True)
+    if isinstance(error, (requests.exceptions.RequestException, HTTPError)):
+        return wire.unreachable(config, call, f"answer cut short: {why}", sent=True)
+    if isinstance(error, OSError):
+        return wire.unusable_ca(config, call, str(error))
+    return wire.no_http(config, call, why)
 
 
 def _in_handshake(error: BaseException | None) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import re
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from airflow_provider_dinky.client.errors import DinkyConfigError
 from airflow_provider_dinky.client.masking import mask_secrets
 
 
@@ -67,10 +67,22 @@ class DinkyConfig:
         return self.ca_bundle or (from_env if self.trust_env else None) or None
 
     def proxy_for(self, url: str) -> str | None:
-        """The proxy that the environment names for a URL, or None."""
-        parts = urlsplit(url)
-        if not self.trust_env or not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+        """The proxy that the environment names for a URL, or None: by the rules of ``requests`` for both clients.
+
+        :raises DinkyConfigError: it is of a kind that not both HTTP libraries can use.
+        """
+        if not self.trust_env:
             return None
-        proxies = urllib.request.getproxies()
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+        from requests.utils import get_environ_proxies, select_proxy
+
+        proxy: str | None = select_proxy(url, get_environ_proxies(url, no_proxy=None))
+        if not proxy:
+            return None
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        if urlsplit(proxy).scheme.lower() not in ("http", "https"):
+            shown = self.redact(proxy)
+            raise DinkyConfigError(
+                f"connection '{self.name}': the environment names proxy {shown} for {self.redact(url)}, but only http "
+                "and https proxies can be used: name Dinky's host in NO_PROXY, or switch trust_env off"
+            )
+        return proxy

@@ -10,6 +10,7 @@ from math import inf
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+from airflow_provider_dinky.client import http_limits
 from airflow_provider_dinky.client.address import origin_of
 from airflow_provider_dinky.client.calls import Answer, ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
@@ -23,11 +24,11 @@ from airflow_provider_dinky.client.errors import (
     DinkySignInError,
     FlinkJobUnknownError,
 )
+from airflow_provider_dinky.client.foreign_text import LONGEST, clean, cleaned, may_be_unfit
 from airflow_provider_dinky.client.java import gave_up_waiting, root_cause
 from airflow_provider_dinky.client.remedies import remedy_for
 
 T = TypeVar("T")
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_REDIRECTS = 4
 FLINK_PATIENCE = 3.0
 """Seconds for one question to Flink itself: it is asked beside the way, and must not hold anybody up."""
@@ -97,7 +98,7 @@ class Reply:
 
 def build(config: DinkyConfig, call: ApiCall[Any], token: Token | None = None) -> Request:
     """The HTTP request of a call, signed if a token is given."""
-    headers = {"Accept": "application/json"}
+    headers = {"Accept": "application/json", "Accept-Encoding": http_limits.ACCEPT_ENCODING}
     if call.base_url is None:
         headers |= {_OWN_HEADERS.get(name.lower(), name): value for name, value in config.headers.items()}
     if token:
@@ -186,7 +187,22 @@ def redirect_target(config: DinkyConfig, call: ApiCall[Any], url: str, reply: Re
 def too_large(config: DinkyConfig, call: ApiCall[Any]) -> DinkyResponseError:
     """The error for an answer over the limit."""
     return DinkyResponseError(
-        _message(config, call, f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB and was not read")
+        _message(
+            config,
+            call,
+            f"the answer is larger than {http_limits.MAX_ANSWER_BYTES >> 20} MiB and was not read",
+        )
+    )
+
+
+def no_http(config: DinkyConfig, call: ApiCall[Any], why: str) -> DinkyResponseError:
+    """The error for an answer that breaks the rules of HTTP."""
+    return DinkyResponseError(
+        _message(
+            config,
+            call,
+            f"the answer is not HTTP as it should be ({config.redact(why)}); is this a Dinky, or a proxy before it?",
+        )
     )
 
 
@@ -367,7 +383,9 @@ def _unreadable(config: DinkyConfig, call: ApiCall[Any], what: str, body: bytes)
 
 
 def _message(config: DinkyConfig, call: ApiCall[Any], what: str) -> str:
-    return f"connection '{config.name}' ({call.base_url or config.base_url}): {call.what}: {what}"
+    return clean(
+        f"connection '{config.name}' ({call.base_url or config.base_url}): {call.what}: {what}", LONGEST
+    )
 
 
 def _quote(config: DinkyConfig, body: bytes) -> str:
@@ -383,7 +401,9 @@ def _said(config: DinkyConfig, envelope: Any) -> str:
 
 def _json_or_none(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        written = body.decode(json.detect_encoding(body), "surrogatepass").removeprefix("\ufeff")
+        data = json.loads(written)
+        return cleaned(data) if may_be_unfit(written) else data
     except (ValueError, RecursionError):
         return None
 

@@ -29,6 +29,7 @@ _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _HTTP_LIBRARYS_OWN = frozenset(
     {
+        "accept-encoding",
         "connection",
         "content-encoding",
         "content-length",

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dinky.client import calls, wire
+from airflow_provider_dinky.client import calls, http_limits, wire
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import (
@@ -353,8 +353,8 @@ def test_a_redirect_in_circles(connect: Connect) -> None:
 def test_an_answer_that_is_too_large_is_not_read_to_its_end(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert wire.MAX_ANSWER_BYTES == 64 * 1024 * 1024
-    monkeypatch.setattr(wire, "MAX_ANSWER_BYTES", 2 * 1024 * 1024)
+    assert http_limits.MAX_ANSWER_BYTES == 64 * 1024 * 1024
+    monkeypatch.setattr(http_limits, "MAX_ANSWER_BYTES", 2 * 1024 * 1024)
     written = 0
 
     def flood(connection: socket.socket) -> None:
@@ -373,7 +373,7 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(
 
 
 def test_an_answer_that_is_too_large_once_unpacked(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_ANSWER_BYTES", 2 * 1024 * 1024)
+    monkeypatch.setattr(http_limits, "MAX_ANSWER_BYTES", 2 * 1024 * 1024)
     packed = gzip.compress(b" " * 5_000_000)
     with TinyServer(lambda request: Reply(packed, headers={"Content-Encoding": "gzip"})) as server:
         error = failure(connect(config(server.url, read_timeout=10)), READ)

@@ -336,12 +336,13 @@ def test_extra_headers_go_to_dinky_and_nowhere_else() -> None:
     config = replace(SIGNED_IN, headers={"authorization": "Bearer g1", "cookie": "gate=g2", "ACCEPT": "*/*"})
     assert wire.build(config, READ).headers == {
         "Accept": "*/*",
+        "Accept-Encoding": "gzip, deflate",
         "authorization": "Bearer g1",
         "Cookie": "gate=g2",
     }
     assert wire.build(config, SIGNED_READ, TOKEN).headers["Cookie"] == "dinky-token=t1; tenantId=7; gate=g2"
     asked = wire.build(config, flink.job_exceptions("flink:8081", "a1"))
-    assert asked.headers == {"Accept": "application/json"}
+    assert asked.headers == {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 
 
 def test_no_repr_of_a_request_or_reply_shows_the_token() -> None:
