@@ -14,6 +14,7 @@ from aiohttp import web
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.aio import AsyncDinkyClient
 from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.client.session import Session
 from airflow_provider_dinky.sandbox import Sandbox
 from tests.unit.watcher.small_dinky import LIST, SIGN_IN, SINGLE, Answer, SmallDinky, envelope
 from tests.unit.watcher.subscribers import Subscribe, until
@@ -95,7 +96,7 @@ async def test_signed_out_by_somebody_else_it_signs_in_once_for_all(
     def sign_ins() -> int:
         return sum(request.path == SIGN_IN for request in sandbox.requests)
 
-    async with AsyncDinkyClient(config) as rival:
+    async with AsyncDinkyClient(config, session=Session()) as rival:
         task = 1
         jobs = await asyncio.gather(*(rival.send(calls.submit_task(task)) for _ in range(50)))
         subscribers = [subscribe(config, job.job_instance_id) for job in jobs]
