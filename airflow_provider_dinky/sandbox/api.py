@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from . import people
-from .calls import Call, method_not_supported
+from .calls import Call, InvalidField, method_not_supported
+from .catalogue_api import CatalogueApi
 from .dinky import Dinky
 from .engine import EngineUnreachable
 from .envelope import Envelopes
@@ -27,11 +28,14 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Route:
-    """One endpoint: the only method it takes, what serves it, and what it does with the thread's tenant."""
+    """One endpoint: what serves it, and what it does with the thread's tenant."""
 
-    method: str
     handler: Handler
     tenant: TenantUse = TenantUse.IGNORES
+
+
+Routes = dict[tuple[str, str], Route]
+"""Endpoints by method and path."""
 
 
 class DinkyApi:
@@ -47,7 +51,13 @@ class DinkyApi:
         self._envelopes = Envelopes(dinky.clock.now)
         signed_in = SignedIn(dinky, sessions, self._envelopes)
         self._flink_proxy = signed_in.flink
-        self._routes = {**_openapi(OpenApi(dinky, self._envelopes)), **_api(signed_in)}
+        self._routes: Routes = {
+            ("POST", "/api/login"): Route(self._login),
+            **_openapi(OpenApi(dinky, self._envelopes)),
+            **_api(signed_in),
+            **_tasks(CatalogueApi(dinky, self._envelopes)),
+        }
+        self._paths = {path for _, path in self._routes}
 
     async def handle(self, request: Request) -> Response:
         """Return the answer to any request.
@@ -62,6 +72,8 @@ class DinkyApi:
             return self._envelopes.refusal(str(error))
         except JavaFailure as error:
             return self._envelopes.exception(error.throwable)
+        except InvalidField as error:
+            return self._envelopes.invalid(str(error))
         except NotSignedIn as error:
             return self._envelopes.not_signed_in(str(error))
         except WrongTenant:
@@ -70,19 +82,18 @@ class DinkyApi:
     async def _dinky(self, request: Request) -> Response:
         path = request.path.rstrip("/")
         if path == "/api/login":
-            return await self._serve(Route("POST", self._login), Call(request))
-        if path.startswith("/api/"):
+            call = Call(request)
+        elif path.startswith("/api/"):
             call = self._signed_in(request)
             if path.startswith("/api/flink/"):
                 return await self._flink_proxy(call)
         else:
             call = self._anybody(request)
-        route = self._routes.get(path)
-        return self._envelopes.not_found(request.path) if route is None else await self._serve(route, call)
-
-    async def _serve(self, route: Route, call: Call) -> Response:
-        if call.request.method != route.method:
-            raise method_not_supported(call.request.method)
+        if path not in self._paths:
+            return self._envelopes.not_found(request.path)
+        route = self._routes.get((request.method, path))
+        if route is None:
+            raise method_not_supported(request.method)
         if not self._workers.serve(route.tenant):
             call = replace(call, tenant=None)
         return await route.handler(call)
@@ -125,42 +136,61 @@ class DinkyApi:
         return Response.of(answer.body, answer.status)
 
 
-def _openapi(handlers: OpenApi) -> dict[str, Route]:
+def _openapi(handlers: OpenApi) -> Routes:
     sets, needs = TenantUse.SETS, TenantUse.NEEDS
     return {
-        "/openapi/version": Route("GET", handlers.version),
-        "/openapi/submitTask": Route("POST", handlers.submit, sets),
-        "/openapi/restartTask": Route("GET", handlers.restart, needs),
-        "/openapi/cancel": Route("GET", handlers.cancel, needs),
-        "/openapi/savepoint": Route("POST", handlers.savepoint, needs),
-        "/openapi/savepointTask": Route("POST", handlers.savepoint_task, needs),
-        "/openapi/getJobInstance": Route("GET", handlers.instance, sets),
-        "/openapi/getJobInstanceByTaskId": Route("GET", handlers.instance_of_task, sets),
-        "/openapi/exportSql": Route("GET", handlers.export_sql, needs),
-        "/openapi/getTaskLineage": Route("GET", handlers.lineage, sets),
-        "/openapi/explainSql": Route("POST", handlers.explain),
-        "/openapi/getJobPlan": Route("POST", handlers.plan),
-        "/openapi/getStreamGraph": Route("POST", handlers.stream_graph),
+        ("GET", "/openapi/version"): Route(handlers.version),
+        ("POST", "/openapi/submitTask"): Route(handlers.submit, sets),
+        ("GET", "/openapi/restartTask"): Route(handlers.restart, needs),
+        ("GET", "/openapi/cancel"): Route(handlers.cancel, needs),
+        ("POST", "/openapi/savepoint"): Route(handlers.savepoint, needs),
+        ("POST", "/openapi/savepointTask"): Route(handlers.savepoint_task, needs),
+        ("GET", "/openapi/getJobInstance"): Route(handlers.instance, sets),
+        ("GET", "/openapi/getJobInstanceByTaskId"): Route(handlers.instance_of_task, sets),
+        ("GET", "/openapi/exportSql"): Route(handlers.export_sql, needs),
+        ("GET", "/openapi/getTaskLineage"): Route(handlers.lineage, sets),
+        ("POST", "/openapi/explainSql"): Route(handlers.explain),
+        ("POST", "/openapi/getJobPlan"): Route(handlers.plan),
+        ("POST", "/openapi/getStreamGraph"): Route(handlers.stream_graph),
     }
 
 
-def _api(handlers: SignedIn) -> dict[str, Route]:
+def _api(handlers: SignedIn) -> Routes:
     return {
-        "/api/chooseTenant": Route("POST", handlers.choose_tenant),
-        "/api/tokenInfo": Route("GET", handlers.token_info),
-        "/api/outLogin": Route("DELETE", handlers.sign_out),
-        "/api/token/buildToken": Route("POST", handlers.build_token),
-        "/api/task": Route("GET", handlers.task),
-        "/api/task/submitTask": Route("GET", handlers.submit),
-        "/api/task/restartTask": Route("GET", handlers.restart),
-        "/api/task/cancel": Route("GET", handlers.cancel),
-        "/api/task/savepoint": Route("GET", handlers.savepoint),
-        "/api/jobInstance": Route("POST", handlers.instances),
-        "/api/jobInstance/getStatusCount": Route("GET", handlers.status_count),
-        "/api/jobInstance/getJobInfoDetail": Route("GET", handlers.detail),
-        "/api/jobInstance/refreshJobInfoDetail": Route("GET", handlers.refresh),
-        "/api/history/list": Route("POST", handlers.history),
-        "/api/savepoints": Route("POST", handlers.savepoints),
-        "/api/savepoints/listSavepointsByTaskId": Route("GET", handlers.savepoints_of_task),
-        "/api/cluster/list": Route("GET", handlers.clusters),
+        ("POST", "/api/chooseTenant"): Route(handlers.choose_tenant),
+        ("GET", "/api/tokenInfo"): Route(handlers.token_info),
+        ("DELETE", "/api/outLogin"): Route(handlers.sign_out),
+        ("POST", "/api/token/buildToken"): Route(handlers.build_token),
+        ("POST", "/api/task/explainSql"): Route(handlers.explain_sql),
+        ("GET", "/api/task/submitTask"): Route(handlers.submit),
+        ("GET", "/api/task/restartTask"): Route(handlers.restart),
+        ("GET", "/api/task/cancel"): Route(handlers.cancel),
+        ("GET", "/api/task/savepoint"): Route(handlers.savepoint),
+        ("POST", "/api/jobInstance"): Route(handlers.instances),
+        ("GET", "/api/jobInstance/getStatusCount"): Route(handlers.status_count),
+        ("GET", "/api/jobInstance/getJobMetricsItems"): Route(handlers.metrics),
+        ("GET", "/api/jobInstance/getLineage"): Route(handlers.lineage),
+        ("POST", "/api/studio/getLineage"): Route(handlers.lineage_of_sql),
+        ("GET", "/api/jobInstance/getJobInfoDetail"): Route(handlers.detail),
+        ("GET", "/api/jobInstance/refreshJobInfoDetail"): Route(handlers.refresh),
+        ("POST", "/api/history/list"): Route(handlers.history),
+        ("POST", "/api/savepoints"): Route(handlers.savepoints),
+        ("GET", "/api/savepoints/listSavepointsByTaskId"): Route(handlers.savepoints_of_task),
+        ("GET", "/api/cluster/list"): Route(handlers.clusters),
+    }
+
+
+def _tasks(handlers: CatalogueApi) -> Routes:
+    return {
+        ("GET", "/api/task"): Route(handlers.task),
+        ("PUT", "/api/task"): Route(handlers.save),
+        ("POST", "/api/task"): Route(handlers.tasks),
+        ("GET", "/api/task/changeTaskLife"): Route(handlers.change_step),
+        ("GET", "/api/task/version"): Route(handlers.versions),
+        ("POST", "/api/task/rollbackTask"): Route(handlers.roll_back),
+        ("GET", "/api/task/queryAllCatalogue"): Route(handlers.folders),
+        ("POST", "/api/catalogue/getCatalogueTreeData"): Route(handlers.tree),
+        ("PUT", "/api/catalogue/saveOrUpdateCatalogue"): Route(handlers.add_folder),
+        ("PUT", "/api/catalogue/saveOrUpdateCatalogueAndTask"): Route(handlers.add_task),
+        ("DELETE", "/api/catalogue/deleteCatalogueById"): Route(handlers.delete),
     }

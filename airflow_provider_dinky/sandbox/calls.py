@@ -12,6 +12,13 @@ from .messages import Request
 from .store import ADMIN
 
 
+class InvalidField(Exception):
+    """A field of the request's body that has to be there is not: code 6, with HTTP 400."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Field: {name}, {name.capitalize()} cannot be null")
+
+
 @dataclass(frozen=True)
 class Call:
     """A request on its way to a handler, with who sent it: ``tenant`` is None without a tenant cookie, ``user``

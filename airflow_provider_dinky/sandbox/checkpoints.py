@@ -53,8 +53,8 @@ def restores(job: SimulatedJob, now: float) -> list[Restore]:
     """Return what the job began with each time, oldest first; nothing for a start without state."""
     origin = job.origin
     found = [] if origin is None else [_from_origin(job, job.started)]
-    completed = [one for one in snapshots(job, now) if _is_checkpoint(one)] if job.failovers else []
-    for failover in job.failovers:
+    completed = [one for one in snapshots(job, now) if _is_checkpoint(one)] if job.survived else []
+    for failover in job.failovers(now):
         if failover.back > job.until(now):
             break
         # Flink does not recover from savepoints that were taken meanwhile.

@@ -7,8 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import failures
+from .dinky import SubmitTrouble
 from .engine import Breakable
 from .faults import Fault, FaultKind
+from .java import Throwable
 from .simulated import SimulatedEngine
 
 if TYPE_CHECKING:
@@ -52,6 +55,31 @@ class Controls(ABC):
         gateway = None if name is None else (name.lower(), value)
         self._run(lambda: setattr(self._core, "gateway", gateway))
 
+    def change_sql(self, dinky_task_id: int, sql: str) -> None:
+        """Let a person save other SQL in a task."""
+
+        self._run(lambda: self._core.dinky.catalogue.save(dinky_task_id, {"statement": sql}))
+
+    def fail_submits(self, error: str, count: int = 1) -> None:
+        """Let the next submits fail with code 5; ``error`` is like ``java.lang.SomeException: message``. No job
+        comes up."""
+
+        def reason(statement: str, _: str) -> Throwable:
+            return failures.executing(statement, failures.met_at_run_time(error))
+
+        self._run(lambda: self._core.dinky.troubles.extend([SubmitTrouble(reason)] * count))
+
+    def give_up_on_submits(
+        self, job_after: float = 30.0, *, refused: bool = False, known: bool = True, count: int = 1
+    ) -> None:
+        """Let Dinky give up waiting at the next submits: code 5 with a TimeoutException inside (``refused``: code 1
+        with the trace as message), although the job comes up ``job_after`` seconds later.
+
+        Whether Dinky then has a job instance was not seen; without ``known`` it has none.
+        """
+        trouble = SubmitTrouble(failures.gave_up_waiting, refused, job_after, known)
+        self._run(lambda: self._core.dinky.troubles.extend([trouble] * count))
+
     def other_tenant_busy(self, probability: float) -> None:
         """Let a second tenant use the server: with this probability (0 to 1) an ``/openapi`` call meets a
         thread that has just served it, and ``restartTask``, ``cancel``, ``savepoint`` ... say "Task Not
@@ -82,6 +110,18 @@ class Controls(ABC):
         """Make Flink answer again, with or without its jobs."""
         self._run(lambda: self._breakable().revive_cluster(jobs_survive=jobs_survive))
 
+    def restart_cluster(self, high_availability: bool = False, recovery: float = 10.0) -> None:
+        """Restart Flink. Without high availability its jobs are gone for good: Flink answers 404, Dinky UNKNOWN.
+        With it they are unknown for ``recovery`` seconds, and then start again by themselves."""
+        self._run(
+            lambda: self._simulated().restart_cluster(high_availability=high_availability, recovery=recovery)
+        )
+
+    def free_slots(self, on: bool = True) -> None:
+        """With False let no job that is submitted from now on have a slot: it is RUNNING, its tasks CREATED, and
+        FAILED after ``timing.slot_timeout``; with True those that wait get theirs."""
+        self._run(lambda: self._simulated().free_slots(on))
+
     def lose_task_manager(self) -> None:
         """Make every job that runs now fail 19 s from now (a real Flink: as soon as it notices)."""
         self._run(lambda: self._breakable().lose_task_manager())
@@ -106,7 +146,7 @@ class Controls(ABC):
 
     def slow_stop(self, seconds: float) -> None:
         """Let jobs take so long to stop; beyond 22 s a restart fails with "stop job failed"."""
-        self._run(lambda: setattr(self._simulated(), "job_stop", seconds))
+        self._run(lambda: setattr(self._simulated(), "job_stop", (seconds, seconds)))
 
     def fail_savepoints(self, on: bool = True) -> None:
         """Let every savepoint fail, or none any more (without this, those of a Dinky 1.2 fail)."""
@@ -116,6 +156,11 @@ class Controls(ABC):
             self._core.dinky.savepoints_fail = on and self._core.dinky.savepoints_fail
 
         self._run(change)
+
+    def savepoint_directory(self, on: bool = True) -> None:
+        """With False let ``state.savepoints.dir`` be not set: Dinky refuses savepoints, stops with one and restarts
+        without a path."""
+        self._run(lambda: setattr(self._simulated(), "has_savepoint_directory", on))
 
     def fail_checkpoints(self, on: bool = True) -> None:
         """Let every checkpoint fail from now on; the jobs run on with the ones that they have."""

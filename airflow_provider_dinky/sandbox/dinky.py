@@ -7,30 +7,33 @@ through), and returns plain data otherwise.
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import NoReturn, get_args
 
 from . import failures
+from .catalogue import Catalogue
 from .clock import Clock
 from .engine import (
     Engine,
     EngineUnreachable,
     JobNotFound,
     SavepointFailed,
+    SavepointRefused,
     SavepointType,
     Submission,
     SubmitFailed,
 )
 from .java import JavaFailure, Refusal, Throwable
 from .monitor import Monitor
+from .statements import refuse_what_starts_no_job
 from .store import ACCEPTED, ADMIN, FAILED, History, JobInstance, Store
 from .tasks import TaskSpec, checked_tasks
 from .timing import Timing
 from .versions import NEWEST_RECORDED, VERSIONS, DinkyVersion
 
-TASK_NOT_EXIST = "Task Not Exist"
 JOB_INSTANCE_NOT_EXIST = "Job Instance Not Exist"
 CLUSTER_NOT_AVAILABLE = "集群地址暂不可用"
 
@@ -49,6 +52,19 @@ class SubmitResult:
     @property
     def success(self) -> bool:
         return self.error is None
+
+
+@dataclass(frozen=True)
+class SubmitTrouble:
+    """What the next submit meets: Dinky fails with ``reason`` (of the statement and the job's name), or refuses
+    with its trace. The job comes up ``job_after`` seconds later all the same (None: never), and Dinky comes to
+    know it then or not.
+    """
+
+    reason: Callable[[str, str], Throwable]
+    refused: bool = False
+    job_after: float | None = None
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,8 @@ class Dinky:
         chance: random.Random | None = None,
         version: DinkyVersion = VERSIONS[NEWEST_RECORDED],
     ) -> None:
-        self.tasks = {task.id: task for task in checked_tasks(tasks)}
+        self.catalogue = Catalogue(checked_tasks(tasks), clock)
+        self.tasks = self.catalogue.tasks
         self.engine = engine
         self.clock = clock
         self.version = version
@@ -82,14 +99,13 @@ class Dinky:
         self.timing = timing or Timing()
         self.store = Store()
         self.monitor = Monitor(engine, clock, self.timing, chance or random.Random())
+        self.troubles: list[SubmitTrouble] = []
+        self._later: set[asyncio.Task[None]] = set()
         self._warm = False
 
     def task(self, task_id: int | None) -> TaskSpec:
         """Return a task or refuse."""
-        task = self.tasks.get(task_id) if task_id is not None else None
-        if task is None:
-            raise Refusal(TASK_NOT_EXIST)
-        return task
+        return self.catalogue.task(task_id)
 
     def instance(self, instance_id: int) -> JobInstance:
         """Return a job instance or refuse."""
@@ -112,9 +128,13 @@ class Dinky:
         if task.is_plain_sql:
             error = failures.from_text(task.error, "java.sql.SQLException") if task.error else None
             return SubmitResult(task, started, self.clock.now(), error=f"{error}\n" if error else None)
-        history = self.store.add_history(task, given, savepoint_path or None, started)
+        history = self.store.add_history(
+            task, given, savepoint_path or None, started, self.catalogue.record(task.id).step
+        )
         try:
             await self._compile()
+            if self.troubles:
+                self._meet(self.troubles.pop(0), history, user)
             jid = await self._start(task, given, savepoint_path or None)
         except (Refusal, JavaFailure) as error:
             history.status, history.error = FAILED, _history_error(error)
@@ -138,7 +158,10 @@ class Dinky:
         if newest is not None and not newest.done:
             if self.savepoints_fail and not savepoint_path:
                 raise JavaFailure(failures.NO_GATEWAY)
-            taken = await self._stop(newest, with_savepoint=not savepoint_path)
+            try:
+                taken = await self._stop(newest, with_savepoint=not savepoint_path)
+            except SavepointRefused as error:
+                raise Refusal(str(error)) from error
             await self._wait_until_done(newest)
             savepoint_path = savepoint_path or taken
         return await self.submit(task.id, savepoint_path, user=user)
@@ -151,6 +174,9 @@ class Dinky:
             return
         try:
             await self._stop(newest, with_savepoint=with_savepoint)
+        except SavepointRefused:
+            # Not tried: a guess, after what a savepoint that fails does.
+            await self._stop(newest, with_savepoint=False)
         except Refusal:
             if not force:
                 raise
@@ -169,6 +195,8 @@ class Dinky:
             path = await self._take_savepoint(newest, wanted)
         except SavepointFailed as error:
             raise JavaFailure(error.throwable) from error
+        except SavepointRefused as error:
+            raise Refusal(str(error)) from error
         return SavepointResult(newest.jid, path, wanted, started)
 
     async def refresh(self, instance_id: int) -> JobInstance:
@@ -187,10 +215,13 @@ class Dinky:
     def go_down(self) -> None:
         """Stop everything that goes on inside, as a dying process does."""
         self.monitor.stop()
+        for later in self._later:
+            later.cancel()
 
     def come_up(self, *, keep_memory: bool = True) -> None:
         """Start again, with the database or (where it was kept in memory) without."""
         self._warm = False
+        self.store.lose_sequence()
         if not keep_memory:
             self.store = Store()
         for instance in self.store.instances.values():
@@ -203,6 +234,8 @@ class Dinky:
 
     async def _start(self, task: TaskSpec, given: Mapping[str, str], savepoint_path: str | None) -> str:
         statement = self.statement(task, given)
+        if task.kind != "rejected":
+            refuse_what_starts_no_job(statement)
         try:
             return await self.engine.submit(Submission(task, statement, given, savepoint_path))
         except SubmitFailed as error:
@@ -211,8 +244,23 @@ class Dinky:
             address = self.engine.address
             raise JavaFailure(failures.cluster_unreachable(statement, task.name, address)) from error
 
+    def _meet(self, trouble: SubmitTrouble, history: History, user: int) -> NoReturn:
+        if trouble.job_after is not None:
+            later = asyncio.get_running_loop().create_task(self._come_up_later(trouble, history, user))
+            self._later.add(later)
+            later.add_done_callback(self._later.discard)
+        reason = trouble.reason(self.statement(history.task, history.variables), history.task.name)
+        raise Refusal(reason.trace()) if trouble.refused else JavaFailure(reason)
+
+    async def _come_up_later(self, trouble: SubmitTrouble, history: History, user: int) -> None:
+        await self.clock.sleep(trouble.job_after or 0.0)
+        history.jid = await self._start(history.task, history.variables, history.savepoint_path)
+        if trouble.known:
+            self.monitor.watch(self.store.add_instance(history, history.jid, self.clock.now(), user))
+
     async def _stop(self, instance: JobInstance, *, with_savepoint: bool) -> str | None:
-        """Stop a job and return the savepoint's path. A savepoint that fails does not keep it running."""
+        """Stop a job and return the savepoint's path. A savepoint that fails does not keep it running (seen of a
+        cancel; of a restart a guess), one that the cluster refuses does: raises SavepointRefused."""
         if with_savepoint:
             try:
                 return await self._take_savepoint(instance, "cancel")
@@ -220,6 +268,7 @@ class Dinky:
                 pass
         try:
             await self.engine.cancel(instance.jid)
+            self.monitor.look_later(instance)
         except JobNotFound:
             pass
         except EngineUnreachable as error:
@@ -236,14 +285,18 @@ class Dinky:
         except EngineUnreachable as error:
             raise Refusal(CLUSTER_NOT_AVAILABLE) from error
         self.store.add_savepoint(instance.task.id, kind, path, self.clock.now())
+        if kind != "trigger":
+            self.monitor.look_later(instance)
         return path
 
     async def _wait_until_done(self, instance: JobInstance) -> None:
         deadline = self.clock.now() + self.timing.stop_wait
+        await self.refresh(instance.id)
         while not instance.done:
             if self.clock.now() >= deadline:
                 raise Refusal("stop job failed")
             await self.clock.sleep(self.timing.stop_poll)
+            await self.refresh(instance.id)
 
 
 def _history_error(error: Refusal | JavaFailure) -> str:

@@ -30,6 +30,10 @@ class Submission:
     savepoint_path: str | None = None
 
 
+class SavepointRefused(Exception):
+    """No savepoint was taken since the cluster is not set up for it; Dinky refuses, with this text."""
+
+
 @dataclass(frozen=True)
 class JobSnapshot:
     """A Flink job as it is now; times in seconds since 1970, ``ended`` None while it is active."""
@@ -119,11 +123,19 @@ class Engine(Protocol):
     async def savepoint(self, jid: str, kind: SavepointType) -> str:
         """Take a savepoint and return its path; ``stop`` and ``cancel`` end the job with it.
 
-        Raises :class:`JobNotFound` and :class:`SavepointFailed`.
+        Raises :class:`JobNotFound`, :class:`SavepointFailed` and :class:`SavepointRefused`.
         """
 
     async def rest(self, method: str, path: str, query: Mapping[str, str]) -> RestAnswer:
         """Answer a request to Flink's REST API (``path`` starts with ``/jobs``)."""
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """An engine that remembers what it would have answered earlier."""
+
+    def recall(self, path: str, moment: float) -> RestAnswer:
+        """Answer a GET request as it would have been answered at ``moment``."""
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from .messages import Response
 
 T = TypeVar("T")
 
-SUCCESS, REFUSED, EXCEPTION, NOT_SIGNED_IN = 0, 1, 5, 7
+SUCCESS, REFUSED, EXCEPTION, BAD_PARAMETERS, NOT_SIGNED_IN = 0, 1, 5, 6, 7
 
 # A real server was seen to mix two zones: its database's, and (for Spring's own error bodies) the machine's.
 _SPRING_ZONE = timedelta(hours=8)
@@ -55,6 +55,10 @@ class Envelopes:
     def exception(self, throwable: Throwable) -> Response:
         """Answer with an exception that came through to Dinky's top."""
         return self._answer(EXCEPTION, throwable.trace(), throwable.message)
+
+    def invalid(self, msg: str) -> Response:
+        """Answer that a field of the request is wrong."""
+        return self._answer(BAD_PARAMETERS, None, msg, 400)
 
     def not_signed_in(self, msg: str, status: int = 401) -> Response:
         """Answer that the caller is not signed in; a wrong password comes with HTTP 200."""

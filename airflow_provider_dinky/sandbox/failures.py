@@ -59,6 +59,22 @@ def connection_refused(address: str) -> Throwable:
     return Throwable("java.net.ConnectException", f"Connection refused: {address}")
 
 
+def several_statements(statement: str) -> Throwable:
+    """``EXECUTE STATEMENT SET`` is more than the one statement that Dinky hands to Flink."""
+    refused = Throwable(
+        "org.apache.flink.table.api.TableException",
+        "Unsupported SQL query! executeSql() only accepts a single SQL statement of type CREATE TABLE, DROP "
+        "TABLE, ALTER TABLE, CREATE DATABASE, INSERT INTO, SELECT, SHOW TABLES, USE CATALOG, EXPLAIN ...",
+    )
+    return executing(statement, refused)
+
+
+def gave_up_waiting(statement: str, job_name: str) -> Throwable:
+    """Dinky has waited for the job long enough. It may come up all the same."""
+    waited = Throwable("java.util.concurrent.TimeoutException", "The job was not up within 120 seconds")
+    return _not_executed(statement, job_name, waited)
+
+
 def met_at_run_time(error: str | None) -> Throwable:
     """A running job met an error."""
     return from_text(error or "java.lang.RuntimeException: the job failed", "java.lang.RuntimeException")
@@ -66,7 +82,12 @@ def met_at_run_time(error: str | None) -> Throwable:
 
 def failed_at_run_time(error: str | None) -> Throwable:
     """A running job met an error and the cluster has no restart strategy."""
-    return met_at_run_time(error).wrapped_in(
+    return no_recovery(met_at_run_time(error))
+
+
+def no_recovery(reason: Throwable) -> Throwable:
+    """The cluster has no restart strategy."""
+    return reason.wrapped_in(
         "org.apache.flink.runtime.JobException", "Recovery is suppressed by NoRestartBackoffTimeStrategy"
     )
 
@@ -74,6 +95,29 @@ def failed_at_run_time(error: str | None) -> Throwable:
 TASK_MANAGER_LOST = failed_at_run_time(
     "java.util.concurrent.TimeoutException: "
     "Heartbeat of TaskManager with id 127.0.0.1:46305-7f4b94 timed out."
+)
+
+NO_FREE_SLOT = (
+    Throwable("java.util.concurrent.TimeoutException", "Timeout has occurred: 300000 ms")
+    .wrapped_in(
+        "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException",
+        "Slot request bulk is not fulfillable! Could not allocate the required slot within slot request timeout",
+    )
+    .wrapped_in("java.util.concurrent.CompletionException")
+    .wrapped_in(
+        "org.apache.flink.runtime.JobException", "Recovery is suppressed by NoRestartBackoffTimeStrategy"
+    )
+)
+
+STATE_DOES_NOT_FIT = Throwable(
+    "org.apache.flink.util.StateMigrationException",
+    "For heap backends, the new state serializer "
+    "(org.apache.flink.table.runtime.typeutils.RowDataSerializer@7a1bf9f3) must not be incompatible with the "
+    "old state serializer (org.apache.flink.table.runtime.typeutils.RowDataSerializer@d4b2b0c8).",
+).wrapped_in("java.lang.RuntimeException", "Error while getting state")
+
+NO_SAVEPOINT_DIRECTORY = (
+    "Config key [state.savepoints.dir] is not set. Property [target-directory] has to be provided."
 )
 
 SAVEPOINT_FAILED = (
@@ -99,6 +143,42 @@ NO_GATEWAY = (
     .wrapped_in("java.lang.RuntimeException")
 )
 """What the development line of 1.2 answers to every savepoint on a session cluster."""
+
+
+NO_VERTEX = Throwable(
+    "org.apache.flink.runtime.rest.handler.HandlerRequestException",
+    'Cannot resolve path parameter (vertexid) from value "".',
+).wrapped_in(
+    "org.apache.flink.runtime.rest.handler.RestHandlerException",
+    'Bad request, could not parse parameters: Cannot resolve path parameter (vertexid) from value "".',
+)
+
+ROLLBACK_FAILS = Throwable(
+    "cn.hutool.core.convert.ConvertException", "Unsupported source type: class java.lang.String"
+).wrapped_in("java.lang.RuntimeException")
+
+NO_SUCH_VERSION = Throwable(
+    "java.lang.NullPointerException",
+    'Cannot invoke "org.dinky.data.model.TaskVersion.getTaskConfigure()" because "taskVersion" is null',
+).wrapped_in("java.lang.RuntimeException")
+
+
+def no_such_column(text: str) -> Throwable:
+    """What a Dinky with an H2 database makes of a filter by name: it puts double quotes around the text."""
+    sql = (
+        f'SELECT COUNT(*) AS total FROM dinky_task a WHERE 1 = 1 AND a.name LIKE "{text}" AND a.tenant_id = 1'
+    )
+    missing = f'Column "{text}" not found; SQL statement:\n{sql} [42122-200]'
+    kind = "org.h2.jdbc.JdbcSQLSyntaxErrorException"
+    message = (
+        f"\n### Error querying database.  Cause: {kind}: {missing}\n"
+        "### The error may exist in class path resource [mapper/TaskMapper.xml]\n"
+        "### The error may involve org.dinky.mapper.TaskMapper.selectForProTable_mpCount\n"
+        "### The error occurred while executing a query\n"
+        f"### SQL: {sql}\n### Cause: {kind}: {missing}\n"
+        f"; bad SQL grammar []; nested exception is {kind}: {missing}"
+    )
+    return Throwable("org.springframework.jdbc.BadSqlGrammarException", message, Throwable(kind, missing))
 
 
 def job_not_found(jid: str) -> Throwable:

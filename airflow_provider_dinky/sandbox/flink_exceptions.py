@@ -18,7 +18,7 @@ _HISTORY = 16
 def exceptions(job: SimulatedJob, now: float) -> dict[str, Any]:
     """Return ``/jobs/{jid}/exceptions``: its failures, newest first, those that it survived as well."""
     ended = job.ended(now)
-    failures = [(failover.reason, failover.moment) for failover in job.failovers if failover.moment <= now]
+    failures = [(one.reason, one.moment) for one in job.failovers(now) if one.reason and one.moment <= now]
     entries = [
         {**_of_job(*failure), **_of_task(attempt), "concurrentExceptions": []}
         for attempt, failure in enumerate(failures)

@@ -28,12 +28,16 @@ def answer(path: str, jobs: Mapping[str, SimulatedJob], now: float) -> RestAnswe
     """Return what Flink answers to ``GET path``; an unknown path or job gives a 404."""
     parts = path.strip("/").split("/")
     if parts == ["jobs", "overview"]:
-        known = [job for job in jobs.values() if job.state(now) != "LOST"]
+        known = [
+            job
+            for job in jobs.values()
+            if job.known(now) and not (job.submission.task.is_application and job.ended(now))
+        ]
         return RestAnswer(200, {"jobs": [overview(job, now) for job in known]})
     if len(parts) < 2 or parts[0] != "jobs":
         return RestAnswer(404, {"errors": ["Not found: " + path]})
     job = jobs.get(parts[1])
-    if job is None or job.state(now) == "LOST":
+    if job is None or not job.known(now):
         return RestAnswer(404, {"errors": [failures.job_not_found(parts[1]).trace("flink")]})
     view = _VIEWS.get("/".join(parts[2:]))
     if view is None:
@@ -44,25 +48,23 @@ def answer(path: str, jobs: Mapping[str, SimulatedJob], now: float) -> RestAnswe
 def overview(job: SimulatedJob, now: float) -> dict[str, Any]:
     """Return the job's line of ``/jobs/overview``."""
     ended, state = job.ended(now), job.state(now)
-    task = _task_state(state).lower()
-    names = ["total", *(name.lower() for name in _TASK_STATES)]
+    counts = {name.lower(): count for name, count in _counts(job, now).items()}
     return {
         "jid": job.jid,
-        "name": job.submission.task.name,
+        "name": job.name,
         "start-time": millis(job.started),
         "end-time": -1 if ended is None else millis(ended),
         "duration": millis((now if ended is None else ended) - job.started),
         "state": state,
         "last-modification": millis(_moments(job, now)[state]),
-        "tasks": {name: int(name in ("total", task)) for name in names},
+        "tasks": {"total": sum(counts.values()), **counts},
     }
 
 
 def details(job: SimulatedJob, now: float) -> dict[str, Any]:
     """Return ``/jobs/{jid}``."""
     ended, state = job.ended(now), job.state(now)
-    task_state = _task_state(state)
-    counts = {name: int(name == task_state) for name in _TASK_STATES}
+    counts = _counts(job, now)
     times = {
         "start-time": millis(job.started),
         "end-time": -1 if ended is None else millis(ended),
@@ -71,7 +73,7 @@ def details(job: SimulatedJob, now: float) -> dict[str, Any]:
     moments = _moments(job, now)
     return {
         "jid": job.jid,
-        "name": job.submission.task.name,
+        "name": job.name,
         "isStoppable": False,
         "state": state,
         **times,
@@ -83,15 +85,15 @@ def details(job: SimulatedJob, now: float) -> dict[str, Any]:
                 "id": _VERTEX,
                 "name": VERTEX_NAME,
                 "maxParallelism": 128,
-                "parallelism": 1,
-                "status": task_state,
+                "parallelism": job.submission.task.parallelism,
+                "status": _together(job.tasks(now)),
                 **times,
                 "tasks": counts,
                 "metrics": _metrics(),
             }
         ],
         "status-counts": counts,
-        "plan": plan(job.jid, job.submission.task.name),
+        "plan": plan(job.jid, job.name),
     }
 
 
@@ -120,7 +122,7 @@ def config(job: SimulatedJob, now: float) -> dict[str, Any]:
     """Return ``/jobs/{jid}/config``."""
     return {
         "jid": job.jid,
-        "name": job.submission.task.name,
+        "name": job.name,
         "execution-config": {
             "execution-mode": "PIPELINED",
             "restart-strategy": "Cluster level default restart strategy",
@@ -143,7 +145,7 @@ _VIEWS = {
 def _moments(job: SimulatedJob, now: float) -> dict[str, float]:
     """Return when the job came into each state that it was in; the last time, if it was more than once."""
     moments = {"INITIALIZING": job.started, "CREATED": job.started, "RUNNING": job.running_from}
-    for failover in job.failovers:
+    for failover in job.failovers(now):
         moments["RESTARTING"] = failover.moment
         if failover.back <= now:
             moments["RUNNING"] = failover.back
@@ -155,10 +157,14 @@ def _moments(job: SimulatedJob, now: float) -> dict[str, float]:
     return moments
 
 
-def _task_state(job_state: str) -> str:
-    # The one task of a job that restarts has failed, and is not started again yet.
-    states = {"CANCELLING": "CANCELING", "INITIALIZING": "DEPLOYING", "RESTARTING": "FAILED"}
-    return states.get(job_state, job_state)
+def _counts(job: SimulatedJob, now: float) -> dict[str, int]:
+    tasks = job.tasks(now)
+    return {name: tasks.get(name, 0) for name in _TASK_STATES}
+
+
+def _together(tasks: Mapping[str, int]) -> str:
+    """Return the state that Flink gives a vertex whose tasks are in several: that of the one furthest behind."""
+    return min(tasks, key=_TASK_STATES.index)
 
 
 def _metrics() -> dict[str, Any]:

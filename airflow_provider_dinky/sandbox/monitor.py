@@ -13,6 +13,7 @@ from .engine import ENDED, Engine, EngineUnreachable, JobNotFound, JobSnapshot
 from .store import JobInstance
 from .timing import Timing
 
+_REFUSED = "ConnectException: Connection refused"
 _RUNNING_END = -0.001
 """Flink's end time of a job that has not ended (-1 ms), which Dinky takes for a moment in 1969 or 1970."""
 
@@ -39,6 +40,13 @@ class Monitor:
             self._watching[instance.id] = task
             task.add_done_callback(lambda done: self._forget(instance.id, done))
 
+    def look_later(self, instance: JobInstance) -> None:
+        """Let some time pass before the next look: a job that was just stopped is shown as it was until then."""
+        watching = self._watching.pop(instance.id, None)
+        if watching is not None:
+            watching.cancel()
+            self.watch(instance)
+
     async def look(self, instance: JobInstance, *, forced: bool = False) -> None:
         """Ask Flink about the instance and write down the answer.
 
@@ -49,11 +57,15 @@ class Monitor:
         try:
             seen = await self._engine.job(instance.jid)
         except EngineUnreachable:
-            self._lost_sight(instance, "ConnectException: Connection refused")
+            self._lost_sight(instance, _REFUSED)
         except JobNotFound:
             # Dinky writes Flink's answer as it comes: a list of traces, in JSON.
             self._lost_sight(instance, json.dumps([failures.job_not_found(instance.jid).trace("flink")]))
         else:
+            if forced and seen.state in ENDED and instance.task.is_application:
+                # Its cluster went with it, and Dinky makes of a right state a wrong one.
+                instance.status, instance.error, instance.trouble = "UNKNOWN", _REFUSED, _REFUSED
+                return
             if self.misses_the_end and not forced and seen.state in ENDED:
                 instance.held = True
             if not instance.held:
@@ -83,13 +95,14 @@ class Monitor:
     def _write(self, instance: JobInstance, seen: JobSnapshot) -> None:
         now = self._clock.now()
         instance.status = seen.state
-        instance.updated = now
+        instance.updated = instance.seen = now
         instance.finished = _RUNNING_END if seen.ended is None else seen.ended
         instance.duration = round(((now if seen.ended is None else seen.ended) - seen.started) * 1000)
-        instance.error = None
+        instance.error = instance.trouble = None
 
     def _lost_sight(self, instance: JobInstance, error: str) -> None:
         now = self._clock.now()
+        instance.trouble = error
         if instance.status == "UNKNOWN":
             instance.error = error
         if instance.done:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from .catalogue import Record
 from .dinky import SavepointResult, SubmitResult
 from .envelope import iso_text, time_text
 from .sessions import TENANT
@@ -63,7 +64,7 @@ def job_config(history: History, address: str, version: DinkyVersion) -> dict[st
     settings = {"execution.savepoint.path": path} if path else {}
     if version.archives_jobs:
         settings["jobmanager.archive.fs.dir"] = "rs:/tmp/flink-job-archive"
-    return _job_config(history.task, history.variables, path, address, settings)
+    return _job_config(history.task, history.variables, path, address, settings, history.step)
 
 
 def _job_config(
@@ -72,17 +73,19 @@ def _job_config(
     savepoint_path: str | None,
     address: str | None,
     settings: Mapping[str, str],
+    step: int = 1,
+    statement_set: bool = True,
 ) -> dict[str, Any]:
     job_manager = urlsplit(f"//{address or ''}")
     executor = {
-        "type": "standalone",
+        "type": task.type,
         "host": job_manager.hostname,
         "port": job_manager.port,
         "useBatchModel": False,
         "checkpoint": None,
         "parallelism": 1,
         "useSqlFragment": task.fragment,
-        "useStatementSet": True,
+        "useStatementSet": statement_set,
         "savePointPath": savepoint_path,
         "jobName": task.name,
         "config": dict(settings),
@@ -100,14 +103,14 @@ def _job_config(
         "validJarFiles": False,
     }
     return {
-        "type": "standalone",
+        "type": task.type,
         "checkpoint": None,
         "savePointStrategy": "CUSTOM" if savepoint_path else "NONE",
         "savePointPath": savepoint_path,
         "parallelism": 1,
         "clusterId": 1,
         "clusterConfigurationId": None,
-        "step": 1,
+        "step": step,
         "configJson": dict(settings),
         "udfRefer": {},
         "useResult": False,
@@ -120,7 +123,7 @@ def _job_config(
         "pyFiles": None,
         "jobName": task.name,
         "fragment": task.fragment,
-        "statementSet": True,
+        "statementSet": statement_set,
         "batchModel": False,
         "maxRowNum": 100,
         "gatewayConfig": None,
@@ -143,7 +146,7 @@ def instance(row: JobInstance, *, just_refreshed: bool = False) -> dict[str, Any
         "tenantId": TENANT,
         "name": row.task.name,
         "taskId": row.task.id,
-        "step": 1,
+        "step": row.step,
         "clusterId": 1,
         "jid": row.jid,
         "status": row.status,
@@ -166,7 +169,7 @@ def listed_instance(row: JobInstance) -> dict[str, Any]:
     whole = instance(row)
     kept = "id name taskId step jid status createTime updateTime finishTime duration failedRestartCount"
     line = {key: whole[key] for key in kept.split()}
-    return {**line, "type": "standalone", "firstLevelOwner": 1, "secondLevelOwners": []}
+    return {**line, "type": row.task.type, "firstLevelOwner": 1, "secondLevelOwners": []}
 
 
 def history(
@@ -185,7 +188,7 @@ def history(
         "batchModel": False,
         "status": row.status,
         "statement": "\n" + row.task.sql,
-        "type": "standalone",
+        "type": row.task.type,
         "error": row.error,
         "result": None,
         "configJson": job_config(row, address, version),
@@ -198,51 +201,13 @@ def history(
     }
 
 
-def task(spec: TaskSpec, newest: JobInstance | None) -> dict[str, Any]:
-    """Return one task."""
-    return {
-        "statement": spec.sql,
-        "envId": -1,
-        "fragment": spec.fragment,
-        "variables": dict(spec.variables),
-        "id": spec.id,
-        "name": spec.name,
-        "dialect": spec.dialect,
-        "type": "standalone",
-        "savePointStrategy": 0,
-        "savePointPath": None,
-        "parallelism": 1,
-        "statementSet": True,
-        "batchModel": False,
-        "clusterId": None if spec.is_plain_sql else 1,
-        "clusterConfigurationId": None,
-        "databaseId": 1 if spec.is_plain_sql else None,
-        "alertGroupId": -1,
-        "alertGroup": None,
-        "note": "",
-        "step": 1,
-        "jobInstanceId": None if newest is None else newest.id,
-        "status": None if newest is None else newest.status,
-        "versionId": None,
-        "enabled": True,
-        "clusterName": None if spec.is_plain_sql else "local",
-        "configJson": {"udfConfig": None, "udfRefer": [], "customConfig": []},
-        "path": None,
-        "clusterConfigurationName": None,
-        "databaseName": None,
-        "envName": None,
-        "alertGroupName": None,
-        "useResult": False,
-        "useChangeLog": False,
-        "useAutoCancel": True,
-        "session": None,
-        "jobName": None,
-        "maxRowNum": 100,
-        "firstLevelOwner": 1,
-        "secondLevelOwners": [],
-        "updateTime": iso_text(0.0 if newest is None else newest.created, digits=0),
-        "jobConfig": _job_config(spec, {}, None, None, {}),
-    }
+def task_config(task: TaskSpec, record: Record) -> dict[str, Any]:
+    """Return the configuration a task would be submitted with."""
+    settings = record.settings
+    config = _job_config(task, {}, None, None, {}, record.step, settings["statementSet"])
+    remote = task.type != "local"
+    executor = {**config["executorSetting"], "remote": remote}
+    return {**config, "clusterId": settings["clusterId"], "useRemote": remote, "executorSetting": executor}
 
 
 def savepoint_result(result: SavepointResult) -> dict[str, Any]:

@@ -9,13 +9,15 @@ from typing import Any
 from . import archive, failures, people, shapes
 from .calls import Call, body_integer
 from .dinky import JOB_INSTANCE_NOT_EXIST, Dinky
-from .engine import ENDED, EngineUnreachable
+from .engine import ENDED, EngineUnreachable, Recalling, RestAnswer
 from .envelope import Envelopes, page
 from .java import JavaFailure, Refusal
 from .messages import Response
 from .openapi import DONE, Verbs, own
 from .sessions import TENANT, Sessions
 from .store import JobInstance
+
+_NO_LINEAGE: dict[str, Any] = {"tables": [], "relations": []}
 
 
 class SignedIn(Verbs):
@@ -45,9 +47,13 @@ class SignedIn(Verbs):
 
     # Tasks.
 
-    async def task(self, call: Call) -> Response:
-        task = self.dinky.task(own(call, call.integer("id")))
-        return self.answers.success(shapes.task(task, self.dinky.store.newest(task.id)))
+    async def explain_sql(self, call: Call) -> Response:
+        return await self.explain(call)
+
+    async def metrics(self, call: Call) -> Response:
+        """Answer what Flink says where no vertex is named; of a vertex nothing."""
+        vertex = call.text("verticeId")
+        return self.answers.success([] if vertex else {"errors": [failures.NO_VERTEX.trace("flink")]})
 
     async def submit(self, call: Call) -> Response:
         return await self.submit_task(call, own(call, call.integer("id")))
@@ -83,6 +89,16 @@ class SignedIn(Verbs):
         if forced:
             await self.dinky.refresh(row.id)
         return self.answers.success(await self._detail(row, shapes.instance(row, just_refreshed=forced)))
+
+    async def lineage(self, call: Call) -> Response:
+        return self.answers.success(self._instance(call).task.lineage or _NO_LINEAGE)
+
+    async def lineage_of_sql(self, call: Call) -> Response:
+        body = call.body()
+        task = self.dinky.tasks.get(body_integer(body, "taskId") or 0)
+        is_its = task is not None and task.sql.strip() == str(body.get("statement")).strip()
+        found = task.lineage if task is not None and is_its else None
+        return self.answers.success(found or _NO_LINEAGE, "血缘分析成功")
 
     # History, savepoints, clusters.
 
@@ -155,7 +171,7 @@ class SignedIn(Verbs):
         }
 
     async def _job_data(self, row: JobInstance) -> dict[str, Any]:
-        """Return what Flink tells of the job; nothing before Dinky's first look at it."""
+        """Return what Flink told of the job when Dinky last saw it; nothing before that."""
         views = {
             "job": "",
             "exceptions": "/exceptions",
@@ -164,14 +180,14 @@ class SignedIn(Verbs):
             "config": "/config",
         }
         data: dict[str, Any] = dict.fromkeys(views)
-        failed: str | None = None
-        if row.looked_at:
+        failed = row.trouble
+        if row.seen is not None:
             try:
                 for name, path in views.items():
-                    answer = await self.dinky.engine.rest("GET", f"/jobs/{row.jid}{path}", {})
+                    answer = await self._view(f"/jobs/{row.jid}{path}", row.seen)
                     data[name] = answer.body if answer.status == 200 else None
             except EngineUnreachable:
-                failed = "ConnectException: Connection refused"
+                failed = failed or "ConnectException: Connection refused"
         shown = archive.passed_on(data)
         if self.dinky.version.archives_jobs and data["job"] and data["job"]["state"] in ENDED:
             shown = archive.from_archive(shown)
@@ -184,6 +200,12 @@ class SignedIn(Verbs):
             "error": failed is not None,
             "errorMsg": failed,
         }
+
+    async def _view(self, path: str, moment: float) -> RestAnswer:
+        engine = self.dinky.engine
+        if isinstance(engine, Recalling):
+            return engine.recall(path, moment)
+        return await engine.rest("GET", path, {})
 
 
 def _wanted(filters: Any, name: str) -> list[Any]:

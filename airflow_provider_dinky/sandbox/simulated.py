@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +17,21 @@ from .engine import (
     JobSnapshot,
     RestAnswer,
     SavepointFailed,
+    SavepointRefused,
     SavepointType,
     Submission,
     SubmitFailed,
 )
-from .simulated_job import Failover, Origin, Outages, SimulatedJob, TakenSavepoint
+from .simulated_job import (
+    ROUNDING_SECONDS,
+    Failover,
+    Origin,
+    Outages,
+    RestartLoop,
+    SimulatedJob,
+    TakenSavepoint,
+)
+from .statements import state_fits
 from .timing import Timing
 
 
@@ -43,12 +54,14 @@ class SimulatedEngine:
     ) -> None:
         self.address = address
         self.savepoints_fail = False
+        self.has_savepoint_directory = True
         self.job_stop = (timing or Timing()).job_stop
         self._timing = timing or Timing()
         self._clock = clock
         self._directory = savepoints
         self._chance = chance or random.Random()
         self._up = True
+        self._has_slots = True
         self._outages = Outages()
         self._jobs: dict[str, SimulatedJob] = {}
 
@@ -73,16 +86,35 @@ class SimulatedEngine:
             submission,
             started=now,
             running_from=now + self._timing.job_start,
+            tasks_from=math.inf,
             checkpoints=f"file:{self._directory}/checkpoints/{jid}",
             outages=self._outages,
             origin=origin,
         )
+        if not self._has_slots:
+            job.end(job.running_from + self._timing.slot_timeout, "FAILED", failures.NO_FREE_SLOT)
+        else:
+            self._give_slots(job, now)
+        self._jobs[job.jid] = job
+        return job.jid
+
+    def _give_slots(self, job: SimulatedJob, now: float) -> None:
+        """Let a job's tasks start, and settle what becomes of it."""
+        task, timing = job.submission.task, self._timing
+        ready = max(now, job.running_from)
+        if job.origin is not None and not state_fits(job.origin.statement, job.submission.statement):
+            if task.checkpoint_every is None:
+                reason = failures.no_recovery(failures.STATE_DOES_NOT_FIT)
+                job.end(ready + timing.restore, "FAILED", reason)
+            else:
+                # With checkpoints Flink starts a job again and again, a second after each failure.
+                job.loop = RestartLoop(failures.STATE_DOES_NOT_FIT, timing.restore, 1.0)
+            return
+        job.tasks_from = ready + (timing.task_start if job.origin is None else timing.restore)
         if task.kind == "bounded":
             job.end(now + task.runs_for, "FINISHED")
         elif task.kind == "failing":
             job.end(now + task.fails_after, "FAILED", failures.failed_at_run_time(task.error))
-        self._jobs[job.jid] = job
-        return job.jid
 
     async def job(self, jid: str) -> JobSnapshot:
         job, now = self._find(jid), self._clock.now()
@@ -93,7 +125,7 @@ class SimulatedEngine:
         if job.ended(now) is None and job.cancelled is None:
             job.cancelled = now
             job.halt(now)
-            job.end(now + self.job_stop, "CANCELED")
+            job.end(now + self._chance.uniform(*self.job_stop), "CANCELED")
 
     async def savepoint(self, jid: str, kind: SavepointType) -> str:
         self._running(jid)
@@ -106,7 +138,7 @@ class SimulatedEngine:
         job.savepoints.append(TakenSavepoint(f"file:{path}", now))
         if kind != "trigger":
             job.halt(now)
-            job.end(now + self.job_stop, "FINISHED" if kind == "stop" else "CANCELED")
+            job.end(now + self._chance.uniform(*self.job_stop), "FINISHED" if kind == "stop" else "CANCELED")
         return f"file:{path}"
 
     async def rest(self, method: str, path: str, query: Mapping[str, str]) -> RestAnswer:
@@ -117,7 +149,17 @@ class SimulatedEngine:
             if jid in self._jobs:
                 await self.cancel(jid)
                 return RestAnswer(202, {})
+        job = self._jobs.get(path.split("/")[2]) if path.count("/") > 1 else None
+        if job is not None and job.submission.task.is_application and job.ended(self._clock.now()):
+            raise EngineUnreachable(self.address)
         return flink_rest.answer(path, self._jobs, self._clock.now())
+
+    def recall(self, path: str, moment: float) -> RestAnswer:
+        # Where a job went away at that very moment, it was still there just before.
+        answer = flink_rest.answer(path, self._jobs, moment)
+        return (
+            answer if answer.status == 200 else flink_rest.answer(path, self._jobs, moment - ROUNDING_SECONDS)
+        )
 
     # What a test does to the cluster.
 
@@ -131,6 +173,25 @@ class SimulatedEngine:
         if not jobs_survive:
             for job in self._jobs.values():
                 job.end(self._clock.now(), "LOST")
+
+    def restart_cluster(self, *, high_availability: bool, recovery: float) -> None:
+        """Restart the job manager: its jobs are gone, or (with high availability) not known for ``recovery``
+        seconds and then started again."""
+        self.revive_cluster(jobs_survive=high_availability)
+        now = self._clock.now()
+        back = now + recovery
+        for job in self._jobs.values():
+            if high_availability and job.ended(now) is None:
+                job.away_until = back
+                job.survived.append(Failover(now, back + self._timing.job_start, None))
+
+    def free_slots(self, on: bool) -> None:
+        """Let there be free slots, or none for jobs that are submitted from now on."""
+        self._has_slots, now = on, self._clock.now()
+        for job in self._jobs.values() if on else ():
+            if job.failure is failures.NO_FREE_SLOT and job.ended(now) is None and job.cancelled is None:
+                job.ends = job.failure = None
+                self._give_slots(job, now)
 
     def lose_task_manager(self) -> None:
         """Every job fails once the heartbeat of the lost task manager has timed out."""
@@ -157,7 +218,7 @@ class SimulatedEngine:
         if state not in ("INITIALIZING", "RUNNING", "RESTARTING"):
             raise ValueError(f"job {jid} is {state} and does not start again")
         back = now + self._timing.job_start
-        job.failovers.append(Failover(now, back, failures.met_at_run_time(error)))
+        job.survived.append(Failover(now, back, failures.met_at_run_time(error)))
 
     def fail_checkpoints(self, on: bool = True) -> None:
         """Let every checkpoint fail from now on, or none any more; the jobs run on."""
@@ -172,16 +233,19 @@ class SimulatedEngine:
         if not self._up:
             raise EngineUnreachable(self.address)
         job = self._jobs.get(jid)
-        if job is None or job.state(self._clock.now()) == "LOST":
+        if job is None or not job.known(self._clock.now()):
             raise JobNotFound(jid)
         return job
 
     def _running(self, jid: str) -> SimulatedJob:
         job = self._find(jid)
-        state = job.state(self._clock.now())
+        now = self._clock.now()
+        state = job.state(now)
         if state not in ("RUNNING", "RESTARTING"):
             raise SavepointFailed(failures.JOB_NOT_RUNNING)
-        if self.savepoints_fail or state == "RESTARTING":
+        if not self.has_savepoint_directory:
+            raise SavepointRefused(failures.NO_SAVEPOINT_DIRECTORY)
+        if self.savepoints_fail or set(job.tasks(now)) != {"RUNNING"}:
             raise SavepointFailed(failures.SAVEPOINT_FAILED)
         return job
 
@@ -193,7 +257,7 @@ class SimulatedEngine:
             for one in checkpoints.snapshots(job, now):
                 if one.path is not None and _local(one.path) == folder:
                     there = wanted.exists() if one.is_savepoint else not one.discarded
-                    return Origin(path, one.id) if there else None
+                    return Origin(path, one.id, job.submission.statement) if there else None
         return Origin(path, 1) if wanted.exists() else None
 
     def _record(self, job: SimulatedJob, now: float) -> JobRecord:
@@ -201,7 +265,7 @@ class SimulatedEngine:
         return JobRecord(
             jid=job.jid,
             task_id=submission.task.id,
-            name=submission.task.name,
+            name=job.name,
             variables=dict(submission.variables),
             resumed_from=submission.savepoint_path,
             started=job.started,

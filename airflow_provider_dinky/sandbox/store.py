@@ -25,7 +25,7 @@ class JobInstance:
 
     ``finished`` is None before Dinky's first look, then Flink's -1 ms while the job runs (Dinky shows that as
     1970), then when the job ended or was lost sight of. A ``held`` instance is looked at no more until
-    somebody forces a refresh.
+    somebody forces a refresh. ``seen`` is when Dinky last saw the job in Flink, ``trouble`` why it did not since.
     """
 
     id: int
@@ -35,11 +35,14 @@ class JobInstance:
     created: float
     updated: float
     user: int = ADMIN
+    step: int = 1
     status: str = "INITIALIZING"
     error: str | None = None
     finished: float | None = None
     duration: int | None = None
     held: bool = False
+    seen: float | None = None
+    trouble: str | None = None
 
     @property
     def done(self) -> bool:
@@ -66,6 +69,7 @@ class History:
     status: int = STARTING
     jid: str | None = None
     error: str | None = None
+    step: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,19 +95,33 @@ class Store:
     _history_ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def add_history(
-        self, task: TaskSpec, variables: Mapping[str, str], savepoint_path: str | None, now: float
+        self,
+        task: TaskSpec,
+        variables: Mapping[str, str],
+        savepoint_path: str | None,
+        now: float,
+        step: int = 1,
     ) -> History:
-        """Write down that a submit begins."""
-        row = History(next(self._history_ids), task, dict(variables), savepoint_path, now, now)
+        """Write down that a submit begins, of a task at this ``step`` (2: published)."""
+        row = History(next(self._history_ids), task, dict(variables), savepoint_path, now, now, step=step)
         self.histories[row.id] = row
         return row
 
     def add_instance(self, history: History, jid: str, now: float, user: int = ADMIN) -> JobInstance:
         """Write down the job a submit started: from now on it is *the* job of its task."""
-        row = JobInstance(next(self._instance_ids), history.task, jid, history.id, now, now, user)
+        row = JobInstance(
+            next(self._instance_ids), history.task, jid, history.id, now, now, user, history.step
+        )
         self.instances[row.id] = row
         self._newest[history.task.id] = row
         return row
+
+    def lose_sequence(self) -> None:
+        """Let the next instance's id be behind a gap, as the database of a server that was killed does: it takes
+        ids from its sequence 32 at a time."""
+        last = max(self.instances, default=0)
+        if last:
+            self._instance_ids = itertools.count(last - (last - 1) % 32 + 32)
 
     def add_savepoint(self, task_id: int, kind: str, path: str, now: float) -> Savepoint:
         """Write down a savepoint that was taken."""

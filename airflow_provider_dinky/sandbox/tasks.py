@@ -16,6 +16,9 @@ KINDS: tuple[str, ...] = get_args(Kind)
 Retention = Literal["none", "on_failure", "on_cancellation"]
 RETENTIONS: tuple[str, ...] = get_args(Retention)
 
+APPLICATION_TYPES = ("kubernetes-application", "yarn-application", "yarn-per-job")
+TYPES = ("local", "standalone", "yarn-session", "kubernetes-session", *APPLICATION_TYPES)
+
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 _STREAM_SQL = """\
 CREATE TABLE src (id BIGINT, name STRING) WITH ('connector'='datagen','rows-per-second'='1');
@@ -36,6 +39,8 @@ class TaskSpec:
     :param kind: ``streaming`` runs until it is stopped; ``bounded`` finishes after ``runs_for`` seconds;
         ``failing`` fails after ``fails_after`` seconds; ``rejected`` is SQL that Flink does not accept;
         ``plain_sql`` is a database statement that is done when the submit answers.
+    :param type: what kind of cluster its job runs on, in Dinky's words. In application and per-job mode
+        (``kubernetes-application``, ``yarn-application``, ``yarn-per-job``) the cluster ends with the job.
     :param sql: the statement; ``${name}`` stands for a variable.
     :param dialect: Dinky's name of the language; by default FlinkSql, for ``plain_sql`` PostgreSql.
     :param runs_for: seconds until a bounded job is FINISHED.
@@ -44,8 +49,9 @@ class TaskSpec:
     :param fragment: whether ``${name}`` is filled in at all (Dinky's "fragment" switch).
     :param variables: values the server knows by itself; a submit's own variables win.
     :param rows: what a plain SQL statement returns. Rows with the one column ``status`` are update counts.
-    :param lineage: what ``getTaskLineage`` answers: ``{tables: [...], relations: [...]}``.
+    :param lineage: what Dinky tells of the lineage of its job instances: ``{tables: [...], relations: [...]}``.
     :param checkpoint_every: seconds between the checkpoints of a running job; None for no checkpoints.
+    :param parallelism: how many tasks its job has.
     :param retain_checkpoints: whether the newest checkpoint stays when the job has ended: ``none``: never;
         ``on_failure``: if it failed (Flink's DELETE_ON_CANCELLATION); ``on_cancellation``: if it failed or was
         cancelled (RETAIN_ON_CANCELLATION). Of a job that has finished it never stays.
@@ -63,12 +69,15 @@ class TaskSpec:
     variables: Mapping[str, str] = field(default_factory=dict)
     rows: tuple[Mapping[str, Any], ...] = ()
     lineage: Mapping[str, Any] | None = None
+    type: str = "standalone"
     checkpoint_every: float | None = None
+    parallelism: int = 1
     retain_checkpoints: Retention = "none"
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("kind", self.kind, KINDS),
+            ("type", self.type, TYPES),
             ("retain_checkpoints", self.retain_checkpoints, RETENTIONS),
         ):
             if value not in known:
@@ -84,6 +93,11 @@ class TaskSpec:
     def is_plain_sql(self) -> bool:
         """Whether a database runs it, not Flink: there is never a job then."""
         return self.kind == "plain_sql"
+
+    @property
+    def is_application(self) -> bool:
+        """Whether each job has a cluster of its own, which ends with it."""
+        return self.type in APPLICATION_TYPES
 
     def missing_variable(self, given: Mapping[str, str]) -> str | None:
         """Return the first ``${name}`` for which there is no value, or None."""
@@ -155,6 +169,7 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "kind": (str,),
     "sql": (str,),
     "dialect": (str,),
+    "type": (str,),
     "runs_for": (int, float),
     "fails_after": (int, float),
     "error": (str,),
@@ -163,6 +178,7 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "rows": (list,),
     "lineage": (dict, type(None)),
     "checkpoint_every": (int, float, type(None)),
+    "parallelism": (int,),
     "retain_checkpoints": (str,),
 }
 

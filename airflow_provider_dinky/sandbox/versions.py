@@ -15,6 +15,7 @@ class DinkyVersion:
     :param token_name: what the cookie and the header with the token are called.
     :param iso_times: whether times of the tenant have a ``T`` between day and hour.
     :param archives_jobs: whether Flink archives each job for Dinky, which then shows an ended one from there.
+    :param finds_tasks_by_name: whether the task list can be filtered by name (with an H2 database).
     :param savepoints_fail: whether every savepoint on a session cluster fails inside Dinky, before Flink is
         asked (seen on the development line of 1.2).
     """
@@ -25,6 +26,7 @@ class DinkyVersion:
     iso_times: bool = True
     savepoints_fail: bool = False
     archives_jobs: bool = False
+    finds_tasks_by_name: bool = False
 
 
 NEWEST_RECORDED = "1.1"
@@ -37,7 +39,13 @@ VERSIONS = {
         DinkyVersion("1.0", "1.0.3"),
         DinkyVersion("1.1", "1.1.0"),
         DinkyVersion(
-            "1.2", "1.2.0", "dinky-token", iso_times=False, savepoints_fail=True, archives_jobs=True
+            "1.2",
+            "1.2.0",
+            "dinky-token",
+            iso_times=False,
+            archives_jobs=True,
+            finds_tasks_by_name=True,
+            savepoints_fail=True,
         ),
     )
 }

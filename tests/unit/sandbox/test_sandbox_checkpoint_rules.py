@@ -31,9 +31,9 @@ def jobs(draw: st.DrawFn) -> SimulatedJob:
     for on, moment in enumerate(sorted(draw(st.lists(moments, max_size=4)))):
         outages.switch(on % 2 == 0, moment)
     origin = draw(st.none() | st.builds(Origin, st.just("file:/before"), st.integers(1, 9)))
-    job = SimulatedJob("ab", Submission(task, ""), 0.0, 1.0, "file:/c", outages, origin)
+    job = SimulatedJob("ab", Submission(task, ""), 0.0, 1.0, 1.0, "file:/c", outages, origin)
     for moment in sorted(draw(st.lists(moments, max_size=4))):
-        job.failovers.append(Failover(moment, moment + 5.0, Throwable("java.lang.Exception", "")))
+        job.survived.append(Failover(moment, moment + 5.0, Throwable("java.lang.Exception", "")))
     if draw(st.booleans()):
         job.end(draw(moments), draw(st.sampled_from(["FINISHED", "FAILED", "CANCELED", "LOST"])))
     last = job.until(200.0)
@@ -70,7 +70,7 @@ def test_a_checkpoint_comes_only_while_the_job_runs_and_fails_only_in_an_outage(
     for one in snapshots(job, 200.0):
         if not one.is_savepoint:
             assert one.moment > job.running_from
-            assert not any(f.moment + 1e-3 < one.moment < f.back for f in job.failovers)
+            assert not any(f.moment + 1e-3 < one.moment < f.back for f in job.survived)
             assert one.moment <= job.until(200.0) + 1e-3
             assert (one.path is None) == job.outages.cover(one.moment)
 

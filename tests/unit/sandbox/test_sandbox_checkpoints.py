@@ -34,10 +34,14 @@ async def savepoint(dinky: Driver, task_id: int = CHECKPOINTED, kind: str = "tri
     return str(answer["data"]["jobInfos"][0]["savePoint"])
 
 
+def _tasks_from(dinky: Driver, number: int) -> float:
+    job, timing = dinky.core.engine.jobs[number], Timing()
+    return job.started + timing.job_start + (timing.restore if job.resumed_from else timing.task_start)
+
+
 async def run_until(dinky: Driver, seconds: float, number: int = 0) -> None:
     """Let time pass until the job runs for so long."""
-    job = dinky.core.engine.jobs[number]
-    running_from = job.started + Timing().job_start
+    running_from = _tasks_from(dinky, number)
     await dinky.clock.advance(running_from + seconds - dinky.clock.now())
 
 
@@ -60,7 +64,7 @@ async def test_they_come_at_their_interval(dinky: Driver) -> None:
     await run_until(dinky, 3 * EVERY + 1)
     third = (await view(dinky))["latest"]["completed"]
     assert third["id"] == 3
-    running_from = dinky.core.engine.jobs[0].started + Timing().job_start
+    running_from = _tasks_from(dinky, 0)
     assert third["latest_ack_timestamp"] == pytest.approx((running_from + 3 * EVERY) * 1000, abs=1)
 
 
