@@ -93,7 +93,11 @@ class AsyncDinkyClient:
 
         :raises DinkyError: as :meth:`send`, unless the generator, which sees it first, catches it.
         """
-        return await _carried_out(steps, self.send)
+
+        async def carry_out(step: ApiCall[Any] | Sleep) -> Any:
+            return await (self._sleep(step.seconds) if isinstance(step, Sleep) else self.send(step))
+
+        return await _carried_out(steps, carry_out)
 
     async def _try(self, call: ApiCall[T]) -> T:
         return await _carried_out(one_try(self.config, call, self._signed_in), self._step)

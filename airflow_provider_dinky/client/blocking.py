@@ -98,7 +98,11 @@ class DinkyClient:
         :param sleep: how to wait for its pauses, given seconds; None waits as between tries.
         :raises DinkyError: as :meth:`send`, unless the generator, which sees it first, catches it.
         """
-        return _carried_out(steps, self.send)
+
+        def carry_out(step: ApiCall[Any] | Sleep) -> Any:
+            return (sleep or self._sleep)(step.seconds) if isinstance(step, Sleep) else self.send(step)
+
+        return _carried_out(steps, carry_out)
 
     def _try(self, call: ApiCall[T]) -> T:
         return _carried_out(one_try(self.config, call, self._signed_in), self._step)
