@@ -10,6 +10,9 @@ import pytest
 
 from airflow_provider_dinky.sandbox import Sandbox
 
+SPEED = 60
+"""How much faster than ours Dinky's time goes by."""
+
 
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
@@ -18,7 +21,7 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     Without the tenant quirk, unless the test is marked ``quirks``: a refusal would take the fault meant for an answer.
     """
     quirks = request.node.get_closest_marker("quirks") is not None
-    with Sandbox(speed=60, seed=1, quirks=quirks) as sandbox:
+    with Sandbox(speed=SPEED, seed=1, quirks=quirks) as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_SIGNED_IN", sandbox.airflow_connection)
         monkeypatch.setenv("AIRFLOW_CONN_ANONYMOUS", sandbox.anonymous_airflow_connection)
         yield sandbox

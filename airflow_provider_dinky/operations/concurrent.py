@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dinky.client import calls
-from airflow_provider_dinky.client.calls import Steps
+from airflow_provider_dinky.client.calls import Sleep, Steps
 from airflow_provider_dinky.client.errors import DinkyError, DinkyNotFoundError
-from airflow_provider_dinky.client.flink import jobs_overview
+from airflow_provider_dinky.client.flink import job_details, jobs_overview
 from airflow_provider_dinky.client.status import JobStatus
-from airflow_provider_dinky.jobs.gone import is_application
+from airflow_provider_dinky.jobs.gone import UnknownJob, is_application
+from airflow_provider_dinky.operations.inspect_job import confirm_gone
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.config import DinkyConfig
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STATE_LAG = 12.0
+"""Seconds by which Dinky's state of a job may be late where no refresh can be forced (10 s were seen)."""
 MAX_LOOKS = 20
 """Job instances that an anonymous caller reads one by one: Dinky shows lists to authenticated users only."""
 HOP_AFTER = 5
@@ -65,6 +68,53 @@ class OlderJobs:
 
     running: tuple[RunningJob, ...] = ()
     not_visible: str | None = None
+
+
+@dataclass(frozen=True)
+class CurrentJobs:
+    """What a start of the task would meet.
+
+    :param newest: the task's newest job instance as it was seen last; None for a task that never ran.
+    :param active: the job of the task that is active; None if none is, as far as is visible.
+    :param unknown: the newest one, if its state is UNKNOWN: Flink does not know it any more (then it is not active),
+        or its cluster cannot be reached (then it is).
+    :param not_visible: see OlderJobs; None also where it was not looked behind the newest job.
+    """
+
+    newest: JobInstance | None = None
+    active: RunningJob | None = None
+    unknown: UnknownJob | None = None
+    not_visible: str | None = None
+
+
+def current_jobs(
+    config: DinkyConfig, dinky_task_id: int, job_manager_address: str | None = None
+) -> Steps[CurrentJobs]:
+    """Whether the task has an active job; only what was confirmed counts.
+
+    Dinky says RUNNING for 4 to 10 s after a stop. Where it cannot be made to ask Flink, and Flink cannot be asked
+    itself, an active job is looked at once more after 12 s.
+
+    :param job_manager_address: ``host:port`` of the job manager; for an anonymous connection.
+    :raises DinkyError: Dinky does not answer.
+    """
+    newest: JobInstance | None = yield calls.get_latest_job_instance(dinky_task_id)
+    if newest is None:
+        return CurrentJobs()
+    unknown, address = None, job_manager_address
+    if newest.status.is_active and newest.status != JobStatus.UNKNOWN:
+        newest, address = yield from _confirmed(config, newest, job_manager_address)
+    if newest.status == JobStatus.UNKNOWN:
+        unknown = yield from confirm_gone(config, newest.id, newest.job_id, address)
+        newest = newest.model_copy(update={"status": unknown.status})
+        unknown = unknown if unknown.status == JobStatus.UNKNOWN else None
+    if newest.status.is_active and not (unknown and unknown.is_gone):
+        return CurrentJobs(newest, _from_instance(newest, address), unknown)
+    older = yield from older_jobs(config, dinky_task_id, newest, job_manager_address)
+    running = older.running
+    if running and not config.has_credentials:
+        running = yield from _still_running(running)
+    return CurrentJobs(newest, running[0] if running else None, unknown, older.not_visible)
 
 
 def older_jobs(
@@ -153,6 +203,60 @@ def _look_again(config: DinkyConfig, job: JobInstance) -> Steps[tuple[JobInstanc
         log.debug("No forced refresh of job instance %s: %s", job.id, error)
         return job, None
     return detail.instance, detail.job_manager_address
+
+
+def _confirmed(
+    config: DinkyConfig, job: JobInstance, job_manager_address: str | None
+) -> Steps[tuple[JobInstance, str | None]]:
+    """An active job as it really is, and its cluster."""
+    address = job_manager_address
+    if config.has_credentials:
+        try:
+            detail: JobInfoDetail = yield calls.get_job_info_detail(job.id)
+        except DinkyError as error:
+            log.debug("No details of job instance %s: %s", job.id, error)
+        else:
+            address = detail.job_manager_address or address
+            job = job.model_copy(update={"type": job.type or detail.cluster_type})
+        if not is_application(job.type):
+            again, _ = yield from _look_again(config, job)
+            return again, address
+    in_flink = yield from _state_in_flink(config, job, address)
+    if in_flink is None:
+        yield Sleep(STATE_LAG)
+        job = yield calls.get_job_instance(job.id)
+    elif in_flink.is_final:
+        job = job.model_copy(update={"status": in_flink})
+    return job, address
+
+
+def _state_in_flink(config: DinkyConfig, job: JobInstance, address: str | None) -> Steps[JobStatus | None]:
+    """The state of a job in Flink; None where it cannot be asked, or does not know the job."""
+    if not config.allow_flink_rest or not address or not job.job_id:
+        return None
+    try:
+        details: dict[str, Any] = yield job_details(address, job.job_id)
+    except DinkyError as error:
+        log.debug("Flink at %s does not show job %s: %s", address, job.job_id, error)
+        return None
+    state = details.get("state")
+    return JobStatus(state) if isinstance(state, str) and state.strip() else None
+
+
+def _still_running(running: tuple[RunningJob, ...]) -> Steps[tuple[RunningJob, ...]]:
+    """Those that are active after as long as Dinky's state may be late; what Flink itself says is not late."""
+    found, has_waited = [], False
+    for job in running:
+        if job.job_manager_address is None and job.job_instance_id is not None:
+            if not has_waited:
+                yield Sleep(STATE_LAG)
+                has_waited = True
+            again: JobInstance = yield calls.get_job_instance(job.job_instance_id)
+            if not _runs(again):
+                continue
+            job = _from_instance(again)
+        found.append(job)
+    return tuple(found)
 
 
 def _in_flink(

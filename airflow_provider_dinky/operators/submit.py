@@ -14,7 +14,7 @@ from airflow_provider_dinky.exceptions import (
     JobRunsAlreadyError,
     as_airflow_errors,
 )
-from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, look_anew
+from airflow_provider_dinky.followed import CancelOnKill, FollowedJob
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.operators.following import WaitForName
 from airflow_provider_dinky.operators.starting import StartingOperator
@@ -22,6 +22,8 @@ from airflow_provider_dinky.parameters import choice
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import HistoryEntry, JobInstance
+    from airflow_provider_dinky.jobs.gone import UnknownJob
+    from airflow_provider_dinky.operations.concurrent import RunningJob
     from airflow_provider_dinky.submission import Starter
 
 IfRunning = Literal["fail", "skip", "attach", "submit"]
@@ -44,8 +46,10 @@ class SubmitTaskOperator(StartingOperator):
         knows), ``latest-checkpoint`` (the newest retained checkpoint of the task's last job) and ``latest-state`` (the
         newer of the two); None starts without state. Templated.
     :param variables: values for ``${name}`` in the task's SQL ("fragment" must be on in the task). Templated.
-    :param if_running: what to do if the task has an active job that is not ours (UNKNOWN counts as active):
-        ``fail``, ``skip``, ``attach`` (follow it), or ``submit`` another one beside it.
+    :param if_running: what to do if the task has an active job that is not ours: ``fail``, ``skip``, ``attach``
+        (follow it), or ``submit`` another one beside it.
+    :param if_unknown: what to do if the task's newest job is UNKNOWN and its Flink cluster cannot be reached, so that
+        it may run: ``fail``, or ``start`` a new one. One that Flink does not know any more has ended.
     :param if_no_state: what to do if ``savepoint_path="latest..."`` finds nothing: ``fail``, or start ``fresh``,
         without state.
     :param check_sql: let Dinky check the task's SQL before anything is stopped or started.
@@ -73,6 +77,7 @@ class SubmitTaskOperator(StartingOperator):
         savepoint_path: str | None = None,
         variables: Mapping[str, Any] | None = None,
         if_running: IfRunning = "fail",
+        if_unknown: Literal["fail", "start"] = "fail",
         if_no_state: Literal["fail", "fresh"] = "fail",
         check_sql: bool = False,
         wait_for: WaitForName = "running",
@@ -109,11 +114,10 @@ class SubmitTaskOperator(StartingOperator):
                 "if_running='restart' is no longer there: use RestartTaskOperator, which starts the job if none runs"
             )
         self.if_running = choice("if_running", if_running, ("fail", "skip", "attach", "submit"))
+        self.if_unknown = choice("if_unknown", if_unknown, ("fail", "start"))
 
     def execute(self, context: Context) -> int | None:
         """Find our job or start it, then follow it."""
-        from airflow_provider_dinky.operations.concurrent import older_jobs
-
         with as_airflow_errors(), self.hook:
             task_id, variables = self._checked_task_id(), self._given_variables()
             self._check_view()
@@ -128,43 +132,115 @@ class SubmitTaskOperator(StartingOperator):
                 if self.if_running != "submit":
                     self._give_way(starter, found)
                 return self._begin(context, task_id, found)
-            newest = self.hook.get_latest_job_instance(task_id)
-            if newest is not None and newest.status.is_active:
-                # Dinky is known to leave RUNNING behind after a job has ended, and lags behind by some seconds.
-                newest = look_anew(self.hook, newest)
-            if newest is not None and newest.status.is_active:
-                return self._is_running(context, starter, newest, variables)
-            if newest is not None and self.hook.config.has_credentials:
-                for older in self.hook.client.run(older_jobs(self.hook.config, task_id, newest)).running:
-                    behind = self.hook.get_job_instance(older.job_instance_id or 0)
-                    return self._is_running(context, starter, behind, variables)
-            return self._start(context, starter, newest, variables)
+            if self.if_running == "submit":
+                return self._start_beside(context, starter, variables)
+            return self._start_unless_active(context, starter, variables)
+
+    def _start_beside(
+        self, context: Context, starter: Starter, variables: Mapping[str, Any] | None
+    ) -> int | None:
+        newest = self.hook.get_latest_job_instance(starter.dinky_task_id)
+        if newest is not None and newest.status.is_active:
+            self.log.warning(
+                "Dinky task %s has an active job already: job instance %s, %s; starting another one beside it, as "
+                "if_running='submit' says",
+                starter.dinky_task_id,
+                newest.id,
+                newest.status,
+            )
+        return self._start(context, starter, newest, variables)
+
+    def _start_unless_active(
+        self, context: Context, starter: Starter, variables: Mapping[str, Any] | None
+    ) -> int | None:
+        from airflow_provider_dinky.operations.concurrent import current_jobs
+
+        task_id = starter.dinky_task_id
+        jobs = self.hook.client.run(
+            current_jobs(self.hook.config, task_id, self.job_manager_address), sleep=self._pace().sleep
+        )
+        if jobs.not_visible is not None:
+            self.log.info(
+                "Not looked at, since connection '%s' is anonymous: %s. If one of them runs, the new job will run "
+                "beside it",
+                self.dinky_conn_id,
+                jobs.not_visible,
+            )
+        if jobs.newest is not None and jobs.unknown is not None:
+            self._let_unknown_through(starter, jobs.newest, jobs.unknown)
+        if jobs.active is not None and jobs.active.status != "UNKNOWN":
+            return self._is_running(context, starter, jobs.active, variables)
+        return self._start(context, starter, jobs.newest, variables)
+
+    def _let_unknown_through(self, starter: Starter, newest: JobInstance, unknown: UnknownJob) -> None:
+        """An UNKNOWN job lets a start through if Flink does not know it any more, or ``if_unknown`` says so.
+
+        :raises DinkyTaskError: its cluster cannot be reached.
+        """
+        noted = f" ({self.hook.config.redact(unknown.error)})" if unknown.error else ""
+        job = f"Job instance {newest.id} of Dinky task {starter.dinky_task_id}"
+        is_unknown = f"{job} is UNKNOWN: {unknown.reason}{noted}"
+        if unknown.is_gone or self.if_unknown == "start":
+            as_told = "" if unknown.is_gone else ", as if_unknown='start' says"
+            self.log.warning(
+                "%s. A new job is started%s. %s",
+                is_unknown,
+                as_told,
+                self._newest_state(starter.dinky_task_id),
+            )
+            return
+        asks = (
+            ""
+            if self.hook.config.has_credentials
+            else " To have Flink asked whether it knows the job, sign in, or allow Flink REST and give "
+            "job_manager_address."
+        )
+        raise self._active_job_error(
+            starter,
+            f"{is_unknown}. Nothing was started. Bring the cluster back and retry: once Flink answers that it does not "
+            f"know the job, a start goes ahead.{asks} If you know that the job does not run, if_unknown='start' starts "
+            "a new one",
+        )
+
+    def _newest_state(self, dinky_task_id: int) -> str:
+        """What state of the task there is to go on from, for the log; best effort."""
+        from airflow_provider_dinky.client.errors import DinkyError
+
+        try:
+            known = self.hook.get_known_state(dinky_task_id, self.job_manager_address)
+        except DinkyError as error:
+            return f"Its newest state is not known: {error}"
+        if known.newest is None:
+            return f"Its newest state is not known: {known.why}"
+        newest = f"{known.newest.kind} {known.newest.path}"
+        return f"Its newest state is {newest}; savepoint_path='latest-state' resumes from it"
 
     def _is_running(
         self,
         context: Context,
         starter: Starter,
-        newest: JobInstance,
+        active: RunningJob,
         variables: Mapping[str, Any] | None,
     ) -> int | None:
         task_id = starter.dinky_task_id
-        running = (
-            f"Dinky task {task_id} has an active job already: job instance {newest.id}, {newest.status}, "
-            f"since {newest.create_time}"
-        )
+        since = f", since {active.created}" if active.created else ""
+        running = f"Dinky task {task_id} has an active job already: {active}, {active.status}{since}"
         if self.if_running == "skip":
             raise AirflowSkipException(running)
-        if self.if_running == "attach":
+        if self.if_running == "attach" and active.job_instance_id is not None:
             self.log.info("%s; following it", running)
-            return self._follow(context, self._attached(task_id, newest, variables))
-        if self.if_running == "submit":
-            self.log.warning("%s; starting another one beside it, as if_running='submit' says", running)
-            return self._start(context, starter, newest, variables)
+            return self._follow(context, self._attached(task_id, active.job_instance_id, active, variables))
+        raise self._active_job_error(
+            starter,
+            f"{running}. Nothing was started; if_running can be 'skip', 'attach' or 'submit', and RestartTaskOperator "
+            "restarts the job",
+        )
+
+    def _active_job_error(self, starter: Starter, what: str) -> Exception:
         # Where nothing is kept and nothing can be proved, a retry could take that job for its own.
         is_sure = self.hook.config.has_credentials or starter.journal.is_kept
-        raise (DinkyTaskError if is_sure else JobRunsAlreadyError)(
-            f"connection '{self.dinky_conn_id}': {running}. Nothing was started; if_running can be 'skip', "
-            "'attach' or 'submit', and RestartTaskOperator restarts the job"
+        return (DinkyTaskError if is_sure else JobRunsAlreadyError)(
+            f"connection '{self.dinky_conn_id}': {what}"
         )
 
     def _start(
@@ -183,32 +259,39 @@ class SubmitTaskOperator(StartingOperator):
         return self._begin(context, starter.dinky_task_id, result)
 
     def _attached(
-        self, task_id: int, newest: JobInstance, variables: Mapping[str, Any] | None
+        self, task_id: int, job_instance_id: int, active: RunningJob, variables: Mapping[str, Any] | None
     ) -> FollowedJob:
         """The job that somebody else has started; signed in, with its place in Flink and a word where it differs."""
         from airflow_provider_dinky.client import calls
+        from airflow_provider_dinky.client.errors import DinkyError
 
-        address = self.job_manager_address
+        address = self.job_manager_address or active.job_manager_address
         if self.hook.config.has_credentials:
-            detail = self.hook.client.send(calls.get_job_info_detail(newest.id))
-            address = address or detail.job_manager_address
-            if detail.history is not None:
-                self._warn_of_differences(newest, detail.history, variables)
-        return FollowedJob(task_id, newest.id, newest.job_id, address)
+            try:
+                detail = self.hook.client.send(calls.get_job_info_detail(job_instance_id))
+            except DinkyError as error:
+                # Nothing of it is needed to follow the job.
+                self.log.info("Dinky shows no details of job instance %s: %s", job_instance_id, error)
+            else:
+                address = address or detail.job_manager_address
+                if detail.history is not None:
+                    self._warn_of_differences(job_instance_id, detail.history, variables)
+        return FollowedJob(task_id, job_instance_id, active.job_id, address)
 
     def _warn_of_differences(
-        self, newest: JobInstance, entry: HistoryEntry, variables: Mapping[str, Any] | None
+        self, job_instance_id: int, entry: HistoryEntry, variables: Mapping[str, Any] | None
     ) -> None:
         if variables is not None and {k: str(v) for k, v in entry.variables.items()} != {
             k: str(v) for k, v in variables.items()
         }:
-            self.log.warning("Job instance %s runs with other variables than this task gives", newest.id)
+            self.log.warning(
+                "Job instance %s runs with other variables than this task gives", job_instance_id
+            )
+        from airflow_provider_dinky.client.job_config import JobConfig
         from airflow_provider_dinky.resume_points import WANTED
 
-        path = self._given_path()
-        if (
-            path
-            and path not in WANTED
-            and (entry.config_json is None or entry.config_json.save_point_path != path)
-        ):
-            self.log.warning("Job instance %s was not started from %s", newest.id, path)
+        path, config = self._given_path(), entry.config_json
+        # Dinky has sent a text in its place.
+        started_from = config.save_point_path if isinstance(config, JobConfig) else None
+        if path and path not in WANTED and started_from != path:
+            self.log.warning("Job instance %s was not started from %s", job_instance_id, path)

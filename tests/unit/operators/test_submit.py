@@ -16,6 +16,7 @@ from airflow_provider_dinky.exceptions import (
     JobRunsAlreadyError,
     JobTimeoutError,
 )
+from airflow_provider_dinky.operations import concurrent
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.submission import Starter
@@ -270,12 +271,6 @@ class TestIfRunning:
         assert execute(task, new_context(task)) > running
         assert [job.state for job in sandbox.engine.jobs] == ["RUNNING", "RUNNING"]
 
-    def test_unknown_counts_as_active(self, sandbox: Sandbox, running: int) -> None:
-        sandbox.set_status(running, "UNKNOWN")
-        task = submit(STREAM)
-        with pytest.raises(DinkyTaskError, match="active job already"):
-            execute(task, new_context(task))
-
     def test_an_ended_job_does_not_count(self, sandbox: Sandbox, running: int) -> None:
         sandbox.finish_job(sandbox.engine.jobs[0].jid)
         sandbox.set_status(running, "FINISHED")
@@ -471,13 +466,13 @@ class TestKill:
         self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         task = submit(STREAM)
-        real = task.hook.get_latest_job_instance
+        look = concurrent.current_jobs
 
-        def look_and_kill(dinky_task_id: int) -> Any:
+        def look_and_kill(*args: Any) -> Any:
             task.on_kill()
-            return real(dinky_task_id)
+            return look(*args)
 
-        monkeypatch.setattr(task.hook, "get_latest_job_instance", look_and_kill)
+        monkeypatch.setattr(concurrent, "current_jobs", look_and_kill)
         with pytest.raises(DinkyTaskError, match="the task was ended"):
             execute(task, new_context(task))
         assert not sandbox.engine.jobs
@@ -525,10 +520,11 @@ class TestLostSight:
         first = submit(STREAM, wait_for="submitted")
         first.execute(new_context(first))
         sandbox.set_status(1, "UNKNOWN")
-        task.if_running = "attach"
+        task.retries = 1
 
-        with pytest.raises(JobFailedError, match="UNKNOWN: Dinky lost sight of the job"):
-            execute(task, new_context(task))
+        # A retry takes it for the job of the try before.
+        with pytest.raises(JobFailedError, match="is UNKNOWN: Dinky"):
+            execute(task, new_context(task, try_number=2))
 
     def test_looks_anew_when_signed_in(self, sandbox: Sandbox, deferrable: bool) -> None:
         first = submit(STREAM)
