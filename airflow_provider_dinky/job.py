@@ -185,6 +185,11 @@ class Fate(Enum):
     IN_FLIGHT = "in flight"
     ACCEPTED = "accepted"
     FAILED = "failed"
+    GAVE_UP = "gave up"
+    """Dinky calls it failed because it did not wait any longer: on Kubernetes and YARN the job may come up later."""
+
+
+_HAS_JOB = (Fate.ACCEPTED, Fate.GAVE_UP)
 
 
 @dataclass(frozen=True)
@@ -294,10 +299,12 @@ def resume(
     settled_at = stored.settled_at if stored is not None else began + patience
     submit = submit_of(stored, history)
     if submit is not None and not _is_over(submit, same_try):
-        if submit.fate is Fate.ACCEPTED and submit.job is not None:
+        if submit.fate in _HAS_JOB and submit.job is not None:
             return Follow(submit.job.job_instance_id)
         if now < settled_at:
             return Wait(settled_at)
+        if submit.fate is Fate.GAVE_UP:
+            return Submit()
         return Fail("Dinky's history still says that the submit is on its way")
     if submit is not None and stored is not None:
         return Submit()
@@ -322,7 +329,7 @@ def resume(
 
 def _is_over(submit: PastSubmit, same_try: bool) -> bool:
     """Whether nothing can come of a submit any more: it was refused, or its job failed in an earlier try."""
-    if submit.fate is Fate.ACCEPTED and submit.job is not None:
+    if submit.fate in _HAS_JOB and submit.job is not None:
         return submit.job.has_failed and not same_try
     return submit.fate is Fate.FAILED
 

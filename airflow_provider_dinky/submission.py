@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,15 @@ from airflow_provider_dinky.client.errors import (
     DinkyError,
     DinkyRefusedError,
 )
+from airflow_provider_dinky.client.java import gave_up_waiting
 from airflow_provider_dinky.client.job_config import JobConfig
-from airflow_provider_dinky.client.models import RUN_KEY_VARIABLE, HistoryEntry, JobInstance, SubmitResult
+from airflow_provider_dinky.client.models import (
+    RUN_KEY_VARIABLE,
+    DinkyTask,
+    HistoryEntry,
+    JobInstance,
+    SubmitResult,
+)
 from airflow_provider_dinky.followed import FollowedJob
 from airflow_provider_dinky.intent import Intent, Journal, Step
 from airflow_provider_dinky.job import (
@@ -36,6 +44,7 @@ from airflow_provider_dinky.job import (
     resume,
     submit_of,
 )
+from airflow_provider_dinky.jobs.gone import is_application
 from airflow_provider_dinky.pace import Pace
 
 if TYPE_CHECKING:
@@ -45,6 +54,7 @@ log = logging.getLogger(__name__)
 
 _FATES = {0: Fate.IN_FLIGHT, 1: Fate.IN_FLIGHT, 2: Fate.ACCEPTED, 3: Fate.FAILED, 4: Fate.FAILED}
 """Dinky's states of a submit in its history: starting, running; accepted; failed, cancelled."""
+_NO_JOB_ID = "The JobID or JobManagerAddress is null"
 ROWS = 50
 """Submits, or job instances, that one look at Dinky's lists shows: the first look nearly always shows ours."""
 MOST_PAGES = 40
@@ -84,7 +94,8 @@ class Starter:
         stored, began = self.journal.last(), self.pace.now()
         if stored is not None and stored.step is Step.STARTED and not stored.job:
             log.info(
-                "Dinky task %s is plain SQL and was done by an earlier try; its rows are gone",
+                "Dinky task %s is Common SQL and was done by an earlier try. Its rows are not available any more: "
+                "Dinky keeps none, and Airflow has deleted the XCom of that try. The XCom 'result' is not written",
                 self.dinky_task_id,
             )
             return SubmitResult(success=True)
@@ -140,15 +151,19 @@ class Starter:
         try:
             result = client.send(call)
         except DinkyError as error:
-            if not error.outcome_unknown:
+            if not error.outcome_unknown and not self._may_come_up(error):
                 self.journal.note(announced.then(Step.REFUSED))
                 raise
-            result = self._look_for(announced, error)
+            result = self._look_for(announced, _why_lost(error), error)
+        if result.job_instance_id is None and self._is_flink(result):
+            announced = announced.then(Step.SUBMIT, job={"job_id": result.job_id})
+            self.journal.note(announced)
+            result = self._look_for(announced, _no_instance(result))
         self.journal.note(announced.then(Step.STARTED, job=_job(self.dinky_task_id, result)))
         return result
 
-    def _look_for(self, announced: Intent, error: DinkyError) -> SubmitResult:
-        log.warning("The answer of the submit was lost; looking for its job. %s", error)
+    def _look_for(self, announced: Intent, why: str, error: DinkyError | None = None) -> SubmitResult:
+        log.warning("%s; looking for its job. %s", why, error or "")
         deadline = self.pace.now() + self.client.config.submit_timeout
         for pause in self.pace.pauses():
             try:
@@ -166,7 +181,7 @@ class Starter:
             if self.pace.now() >= deadline:
                 break
             self.pace.sleep(pause)
-        raise self._lost(announced, error) from error
+        raise self._lost(announced, why, error) from error
 
     def _history_baseline(self) -> int | None:
         """Id of the task's newest submit, as far as we have looked; None if Dinky does not show its history."""
@@ -183,6 +198,10 @@ class Starter:
     ) -> tuple[Decision, HistoryEntry | None]:
         known = self._seen(stored.job.get("job_instance_id")) if stored is not None else None
         newest = self.client.send(calls.get_latest_job_instance(self.dinky_task_id))
+        job_id = stored.job.get("job_id") if stored is not None and known is None else None
+        if job_id is not None and newest is not None and newest.job_id:
+            # Dinky's answer has named the job in Flink, so nothing is left to be inferred.
+            known, newest = (_as_seen(newest), newest) if newest.job_id == job_id else (None, None)
         entry, past, is_complete = self._past_submits(stored, newest)
         decision = resume(
             stored,
@@ -197,7 +216,12 @@ class Starter:
             is_complete=is_complete,
             guess=guess,
         )
-        return decision, entry if submit_of(stored, past) is not None else None
+        ours = entry if submit_of(stored, past) is not None else None
+        if job_id is not None and known is None and ours is None and isinstance(decision, Submit):
+            decision = Fail(
+                f"an earlier try has started Flink job {job_id}, of which Dinky has no job instance"
+            )
+        return decision, ours
 
     def _past_submits(
         self, stored: Intent | None, newest: JobInstance | None
@@ -210,7 +234,9 @@ class Starter:
             return None, [], is_complete
         # A state that is not listed is taken for one on its way: waiting is the error that does no harm.
         fate = _FATES.get(entry.status if entry.status is not None else 0, Fate.IN_FLIGHT)
-        job = self._instance_of(entry, newest) if fate is Fate.ACCEPTED else None
+        if fate is Fate.FAILED and gave_up_waiting(entry.error):
+            fate = Fate.GAVE_UP
+        job = self._instance_of(entry, newest) if fate in (Fate.ACCEPTED, Fate.GAVE_UP) else None
         return entry, [PastSubmit(entry.id, fate, _as_seen(job))], True
 
     def _our_row(self, stored: Intent | None) -> tuple[HistoryEntry | None, bool]:
@@ -301,14 +327,32 @@ class Starter:
         path = stored.resume_from if stored is not None else None
         return self._ambiguous(f"{why}. Nothing was submitted", path)
 
-    def _lost(self, announced: Intent, error: DinkyError) -> AmbiguousSubmitError:
+    def _is_flink(self, result: SubmitResult) -> bool:
+        """Whether an answer without a job instance is of a Flink job, and not of Common SQL."""
+        task = None if result.job_id else self._shown_task()
+        return bool(result.job_id) or (task is not None and (task.dialect or "").lower().startswith("flink"))
+
+    def _may_come_up(self, error: DinkyError) -> bool:
+        """Whether a job may come of a refused submit: in application mode Dinky does not wait long for its id."""
+        task = self._shown_task() if _NO_JOB_ID in str(error) else None
+        return task is not None and is_application(task.type)
+
+    def _shown_task(self) -> DinkyTask | None:
+        """The task as Dinky shows it to authenticated users; best effort."""
+        if not self.client.config.has_credentials:
+            return None
+        with suppress(DinkyError):
+            return self.client.send(calls.get_task(self.dinky_task_id))
+        return None
+
+    def _lost(self, announced: Intent, why: str, error: DinkyError | None) -> AmbiguousSubmitError:
         sign = (
             f"mark {RUN_KEY_VARIABLE}={self.run_key!r} in the task's history"
             if self.client.config.has_credentials
             else f"job instance of the task newer than {announced.baseline or 'none'}"
         )
         return self._ambiguous(
-            f"the answer was lost, and within {self.client.config.submit_timeout:g} s no sign of its job was found (no "
+            f"{why}, and within {self.client.config.submit_timeout:g} s no sign of its job was found (no "
             f"{sign}). It was not sent again",
             announced.resume_from,
             error,
@@ -325,6 +369,17 @@ class Starter:
             f"{resume_from} Look into Dinky whether a job of the task runs before you start one; a retry of this "
             f"task looks first, too.{happened}"
         )
+
+
+def _why_lost(error: DinkyError) -> str:
+    if isinstance(error, DinkyRefusedError):
+        return "Dinky did not wait any longer for the job, which may come up later"
+    return "The answer of the submit was lost"
+
+
+def _no_instance(result: SubmitResult) -> str:
+    job = f"Flink job {result.job_id}" if result.job_id else "success"
+    return f"Dinky has answered the submit with {job}, but without a job instance"
 
 
 def _as_seen(instance: JobInstance | None) -> Seen | None:

@@ -147,6 +147,7 @@ class StartingOperator(FollowingOperator):
         self._push(context, {"savepoint_path": result.savepoint_path})
         if result.is_plain_sql:
             self.log.info("Dinky task %s is plain SQL and done", dinky_task_id)
-            self._push(context, {"result": result.rows(self.result_limit)})
+            if result.result is not None:
+                self._push(context, {"result": result.rows(self.result_limit)})
             return None
         return self._follow(context, self._started_job(dinky_task_id, result, **job))

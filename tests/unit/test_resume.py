@@ -53,6 +53,13 @@ class TestSignedIn:
         past = [PastSubmit(70, ACCEPTED, Seen(6, RUNNING))]
         assert decide(stored=stored, history=past, newest=Seen(9, RUNNING)) == Follow(6)
 
+    def test_where_dinky_gave_up_waiting_a_job_may_come_up(self) -> None:
+        gave_up = [PastSubmit(70, Fate.GAVE_UP)]
+        assert decide(stored=SENT, history=gave_up) == Wait(1300)
+        assert decide(stored=SENT, history=gave_up, now=1300) == Submit()
+        came_up = [PastSubmit(70, Fate.GAVE_UP, Seen(6, RUNNING))]
+        assert decide(stored=SENT, history=came_up) == Follow(6)
+
     def test_does_not_run_a_finished_job_again(self) -> None:
         assert decide(history=[PastSubmit(70, ACCEPTED, Seen(6, FINISHED))]) == Follow(6)
 

@@ -7,16 +7,18 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_dinky.client.errors import AmbiguousSubmitError, DinkyRefusedError
+from airflow_provider_dinky.exceptions import DinkyTaskError
 from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.sandbox.timing import Timing
-from tests.airflow_task import new_context
+from tests.airflow_task import StateStore, new_context
 from tests.sandboxed import conn_id, logged, sandbox
 
 __all__ = ["conn_id", "logged", "sandbox"]
@@ -175,6 +177,83 @@ def test_what_is_refused_is_neither_looked_for_nor_sent_again(sandbox: Sandbox, 
     with pytest.raises(DinkyRefusedError):
         hook.submit_task(BAD_SQL)
     assert [request.path for request in sandbox.requests][-1] == PATH
+
+
+GAVE_UP = "java.util.concurrent.TimeoutException: Timed out waiting for the job"
+
+
+def answer(**fields: Any) -> dict[str, Any]:
+    """An answer of Dinky's own in the place of the submit's."""
+    body = {"data": None, "code": 0, "msg": "", "time": "2026-11-27 10:00:00", "success": True, **fields}
+    return {"kind": "body", "status": 200, "content_type": "application/json", "body": json.dumps(body)}
+
+
+@pytest.mark.parametrize("code", [1, 5])
+def test_a_refusal_by_time_out_leaves_a_job_that_is_found(
+    sandbox: Sandbox, hook: DinkyHook, code: int, logged: Callable[[], str]
+) -> None:
+    sandbox.fault(path=PATH, when="after", **answer(code=code, msg=GAVE_UP, success=False))
+    assert hook.submit_task(STREAM).job_id == sandbox.engine.jobs[0].jid
+    assert submits(sandbox) == 1
+    assert "did not wait any longer for the job" in logged()
+
+
+def test_a_refusal_by_time_out_without_a_job_is_no_refusal(sandbox: Sandbox, hasty: DinkyHook) -> None:
+    sandbox.fault(path=PATH, **answer(code=1, msg=GAVE_UP, success=False))
+    with pytest.raises(AmbiguousSubmitError, match="which may come up later, and within 0.2 s no sign"):
+        hasty.submit_task(STREAM)
+    assert submits(sandbox) == 1
+
+
+def without_instance(job_id: str | None) -> dict[str, Any]:
+    return answer(
+        data={"id": 1, "jobInstanceId": None, "jobId": job_id, "success": True, "status": "SUCCESS"}
+    )
+
+
+class TestAnswerWithoutAJobInstance:
+    """Dinky says that it worked, and names no job instance that could be followed."""
+
+    def test_the_instance_of_the_job_is_looked_for(self, sandbox: Sandbox, hook: DinkyHook) -> None:
+        with Sandbox(speed=60, seed=1, quirks=False) as same, DinkyHook("c1") as other:
+            other.__dict__["config"] = replace(hook.config, base_url=same.url)
+            job_id = str(other.submit_task(STREAM).job_id)
+        sandbox.fault(path=PATH, when="after", **without_instance(job_id))
+        found = hook.submit_task(STREAM)
+        assert sandbox.engine.jobs[0].jid == job_id
+        assert (found.job_id, found.job_instance_id) == (job_id, 1)
+
+    def test_one_of_another_job_is_not_taken_for_it(
+        self, sandbox: Sandbox, hasty: DinkyHook, conn_id: str
+    ) -> None:
+        if conn_id == "signed_in":
+            pytest.skip("the run key proves it there")
+        sandbox.fault(path=PATH, when="after", **without_instance("f" * 32))
+        with pytest.raises(AmbiguousSubmitError, match=f"answered the submit with Flink job {'f' * 32}, but"):
+            hasty.submit_task(STREAM)
+
+    def test_of_a_task_in_flink_sql_is_no_success(
+        self, sandbox: Sandbox, hasty: DinkyHook, conn_id: str
+    ) -> None:
+        if conn_id == "anonymous":
+            pytest.skip("the dialect is not visible")
+        sandbox.fault(path=PATH, **without_instance(None))
+        with pytest.raises(AmbiguousSubmitError, match="without a job instance"):
+            hasty.submit_task(STREAM)
+
+    def test_is_never_written_down_as_started(self, sandbox: Sandbox, hasty: DinkyHook) -> None:
+        sandbox.fault(path=PATH, **without_instance("f" * 32))
+        store = StateStore()
+        task = SubmitTaskOperator(task_id="submit", dinky_task_id=STREAM, dinky_conn_id="c1", retries=3)
+        with pytest.raises(DinkyTaskError, match="without a job instance"):
+            task.execute(new_context(task, store=store))
+        (entry,) = (one for one in store.values() if isinstance(one, dict) and "step" in one)
+        assert entry["step"] == "submit"
+
+        entry["patience"] = 0.0
+        with pytest.raises(DinkyTaskError, match="of which Dinky has no job instance"):
+            task.execute(new_context(task, try_number=2, store=store))
+        assert submits(sandbox) == 1
 
 
 def test_a_lost_answer_is_said(sandbox: Sandbox, hook: DinkyHook, logged: Callable[[], str]) -> None:

@@ -205,6 +205,18 @@ class TestPlainSql:
         assert result["rows"][0] == {"country": "DE", "customers": "42"}
         assert result["truncated"] is False
 
+    def test_that_was_done_by_an_earlier_try_has_no_rows_in_place_of_those(
+        self, sandbox: Sandbox, logged: Callable[[], str]
+    ) -> None:
+        task, store = submit(PLAIN_SQL, retries=1), StateStore()
+        task.execute(new_context(task, store=store))
+        context = new_context(task, store=store, try_number=2)
+
+        assert task.execute(context) is None
+        assert "result" not in context["ti"].xcom
+        assert "Its rows are not available any more" in logged()
+        assert submits(sandbox) == 1
+
     def test_rows_up_to_a_limit(self, sandbox: Sandbox) -> None:
         task = submit(PLAIN_SQL, result_limit=1)
         context = new_context(task)
