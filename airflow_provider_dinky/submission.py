@@ -339,10 +339,9 @@ class Starter:
 
     def _shown_task(self) -> DinkyTask | None:
         """The task as Dinky shows it to authenticated users; best effort."""
-        if not self.client.config.has_credentials:
-            return None
         with suppress(DinkyError):
-            return self.client.send(calls.get_task(self.dinky_task_id))
+            if self.client.config.has_credentials:
+                return self.client.send(calls.get_task(self.dinky_task_id))
         return None
 
     def _lost(self, announced: Intent, why: str, error: DinkyError | None) -> AmbiguousSubmitError:

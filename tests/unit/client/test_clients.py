@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.aio import AsyncDinkyClient
 from airflow_provider_dinky.client.blocking import DinkyClient
-from airflow_provider_dinky.client.calls import ApiCall
+from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyNotFoundError
 from airflow_provider_dinky.client.retry import NO_RETRY
@@ -65,6 +65,25 @@ async def test_a_series_of_calls_may_go_on_after_an_error(sandbox: Sandbox) -> N
         async with AsyncDinkyClient(config, NO_RETRY) as client:
             went_on = "1.1.0: DinkyNotFoundError"
             assert blocking.run(newest_or_none(99)) == await client.run(newest_or_none(99)) == went_on
+
+
+def waiting() -> Generator[ApiCall[Any] | Sleep, Any, str]:
+    nothing = yield Sleep(7.5)
+    return f"{nothing} {(yield calls.version())}"
+
+
+async def test_a_series_of_calls_may_pause(sandbox: Sandbox) -> None:
+    config, paused = DinkyConfig(sandbox.url), list[float]()
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    with DinkyClient(config, NO_RETRY, paused.append) as blocking:
+        assert blocking.run(waiting()) == "None 1.1.0"
+        assert blocking.run(waiting(), sleep=lambda seconds: paused.append(-seconds)) == "None 1.1.0"
+    async with AsyncDinkyClient(config, NO_RETRY, sleep=pause) as client:
+        assert await client.run(waiting()) == "None 1.1.0"
+    assert paused == [7.5, -7.5, 7.5]
 
 
 def test_closed_and_used_again(connect: Callable[..., AnyClient]) -> None:
