@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import DinkyError
-from airflow_provider_dinky.client.job_config import JobConfig
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError
 from airflow_provider_dinky.intent import ANNOUNCING, Intent, Step, earlier_keys
@@ -157,13 +156,13 @@ class BeforeClear:
         newest = self.hook.client.send(calls.list_history(self.starter.dinky_task_id, limit=1))
         if not newest or newest[0].status not in _HISTORY_FAILED:
             return None
-        key, config = str(newest[0].run_key), newest[0].config_json
-        if not isinstance(config, JobConfig) or not any(
+        key, config = str(newest[0].run_key), newest[0].settings
+        if config is None or not any(
             key == earlier or key.startswith(f"{earlier}/") for earlier in earlier_keys(self.starter.run_key)
         ):
             return None
         taken = self._listed(old)
-        return taken if taken and taken == config.save_point_path else None
+        return taken if taken and taken == newest[0].savepoint_path else None
 
     def _listed(self, old: JobInstance) -> str | None:
         return taken_since(self.hook, self.starter.dinky_task_id, 0, old.job_id) if old.job_id else None

@@ -20,7 +20,7 @@ from airflow_provider_dinky.client.errors import (
     DinkyRefusedError,
     FlinkNotVisibleError,
 )
-from airflow_provider_dinky.client.models import JobInfoDetail
+from airflow_provider_dinky.client.models import JobData, JobInfoDetail
 
 Retention = Literal["none", "on_failure", "on_cancellation"]
 
@@ -164,8 +164,7 @@ def _detail(job_instance_id: int, fresh: bool) -> Generator[ApiCall[Any], Any, J
 
 
 def _view_of(detail: JobInfoDetail, problem: str | None = None) -> FlinkView:
-    data = detail.job_data
-    assert data is not None
+    data = detail.job_data or JobData()
     return read_view(
         data.job,
         data.checkpoints,

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider_dinky._compat import AirflowFailException
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import DinkyError
-from airflow_provider_dinky.client.job_config import JobConfig
 from airflow_provider_dinky.client.models import SubmitResult
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
@@ -61,8 +60,12 @@ class NewStart:
             self._roll_back(job, failure)
 
     def _roll_back(self, job: FollowedJob, failure: Exception) -> NoReturn:
-        assert job.before is not None
-        assert job.back_to is not None
+        if job.before is None or job.back_to is None:
+            raise self._error(
+                f"It was not rolled back: what job instance {job.job_instance_id} has taken the place of is not known "
+                f"(instance {job.before or 'none'}, savepoint {job.back_to or 'none'})",
+                failure,
+            ) from failure
         newest = self.hook.get_latest_job_instance(self._task_id)
         if newest is None or newest.id != job.job_instance_id:
             raise self._error(
@@ -249,7 +252,7 @@ class NewStart:
         if not self.hook.config.has_credentials:
             return {}
         entry = self.hook.client.send(calls.get_job_info_detail(old.id)).history
-        return entry.variables if entry is not None and isinstance(entry.config_json, JobConfig) else None
+        return entry.variables if entry is not None and entry.settings is not None else None
 
     @contextmanager
     def _naming_the_path(self, path: str | None = None) -> Iterator[None]:

@@ -356,7 +356,7 @@ class Restart(NewStart):
         ours = self.starter.run_key
         if entry is None or not (entry.run_key == ours or str(entry.run_key).startswith(f"{ours}/")):
             return None
-        return entry.config_json.save_point_path or None if entry.config_json is not None else None
+        return entry.savepoint_path
 
     def _resume_after_unknown_stop(
         self, old: JobInstance, after: Intent | None, path: str | None, own: str | None

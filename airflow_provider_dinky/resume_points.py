@@ -326,7 +326,8 @@ class _Choice:
 
     def _gone(self, checkpoint: Checkpoint) -> str | None:
         """Why a checkpoint is not there any more, or not known to be; None if it is."""
-        assert self.view is not None
+        if self.view is None:
+            return "is not visible"
         exists = self.exists(checkpoint.path) if checkpoint.path else None
         if exists is not None:
             return None if exists else "is gone"

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.errors import DinkyError, DinkyResponseError
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.calls import SavepointType
@@ -64,7 +64,10 @@ def take_savepoint(
                 break
             pace.sleep(pause)
         raise
-    assert result.path is not None
+    if result.path is None:
+        raise DinkyResponseError(
+            f"connection '{hook.dinky_conn_id}': savepoint of Dinky task {dinky_task_id}: Dinky names no path"
+        )
     return Taken(result.path, result.job_id)
 
 

@@ -287,7 +287,7 @@ class Starter:
             log.warning("%s; taking it. Sign in to Dinky to have this proved instead of inferred", inferred)
         instance = self.client.send(calls.get_job_instance(job_instance_id))
         address = entry.job_manager_address if entry else None
-        config = entry.config_json if entry else None
+        config = entry.settings if entry else None
         if stored is not None:
             address = address or stored.job.get("job_manager_address")
             config = config or JobConfig(save_point_path=stored.resume_from)

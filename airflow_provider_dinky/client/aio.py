@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import aiohttp
 from tenacity import AsyncRetrying
 
-from airflow_provider_dinky.client import wire
+from airflow_provider_dinky.client import trouble, wire
 from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyError
@@ -120,7 +120,7 @@ class AsyncDinkyClient:
         try:
             tls = _tls(self.config)
         except OSError as error:
-            raise wire.unusable_ca(self.config, call, str(error)) from None
+            raise trouble.unusable_ca(self.config, call, str(error)) from None
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls, limit=connections),
             cookie_jar=_NoCookies(),
@@ -142,7 +142,7 @@ class AsyncDinkyClient:
             if target is None:
                 return reply
             url = target
-        raise wire.unusable_address(self.config, call, "redirected in circles")
+        raise trouble.unusable_address(self.config, call, "redirected in circles")
 
     async def _once(
         self, session: aiohttp.ClientSession, call: ApiCall[Any], request: wire.Request, url: str
@@ -199,27 +199,27 @@ def _trouble(config: DinkyConfig, call: ApiCall[Any], request: wire.Request, err
     """What an exchange that failed comes to."""
     why = reason_of(error)
     if isinstance(error, AnswerTooLarge):
-        return wire.too_large(config, call)
+        return trouble.too_large(config, call)
     if isinstance(error, HeadUnreadable):
-        return wire.unreachable(config, call, f"answer cut short: {error}", sent=True)
+        return trouble.unreachable(config, call, f"answer cut short: {error}", sent=True)
     if isinstance(error, AnswerUnreadable):
-        return wire.no_http(config, call, str(error))
+        return trouble.no_http(config, call, str(error))
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
-        return wire.tls_failed(config, call, str(error), sent=False)
+        return trouble.tls_failed(config, call, str(error), sent=False)
     if isinstance(error, (aiohttp.InvalidURL, UnicodeError)):
-        return wire.unusable_address(config, call, str(error))
+        return trouble.unusable_address(config, call, str(error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         why = f"no connection within {request.connect_timeout:g} s"
-        return wire.unreachable(config, call, why, sent=False)
+        return trouble.unreachable(config, call, why, sent=False)
     if isinstance(error, asyncio.TimeoutError):
-        return wire.unreachable(config, call, f"no answer within {request.read_timeout:g} s", sent=True)
+        return trouble.unreachable(config, call, f"no answer within {request.read_timeout:g} s", sent=True)
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)):
-        return wire.unreachable(config, call, f"cannot connect: {why}", sent=False)
+        return trouble.unreachable(config, call, f"cannot connect: {why}", sent=False)
     if isinstance(error, (aiohttp.ClientConnectionError, ConnectionError)):
-        return wire.unreachable(config, call, f"connection lost: {why}", sent=True)
+        return trouble.unreachable(config, call, f"connection lost: {why}", sent=True)
     if isinstance(error, aiohttp.ClientError):
-        return wire.unreachable(config, call, f"answer cut short: {why}", sent=True)
-    return wire.no_http(config, call, why)
+        return trouble.unreachable(config, call, f"answer cut short: {why}", sent=True)
+    return trouble.no_http(config, call, why)
 
 
 async def _carried_out(

@@ -13,7 +13,7 @@ import requests
 from tenacity import Retrying
 from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError
 
-from airflow_provider_dinky.client import wire
+from airflow_provider_dinky.client import trouble, wire
 from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyError
@@ -127,7 +127,7 @@ class DinkyClient:
             if target is None:
                 return reply
             url = target
-        raise wire.unusable_address(self.config, call, "redirected in circles")
+        raise trouble.unusable_address(self.config, call, "redirected in circles")
 
     def _once(
         self, session: requests.Session, call: ApiCall[Any], request: wire.Request, url: str
@@ -223,32 +223,32 @@ def _trouble(config: DinkyConfig, call: ApiCall[Any], request: wire.Request, err
     """What an exchange that failed comes to."""
     why = reason_of(error)
     if isinstance(error, AnswerTooLarge):
-        return wire.too_large(config, call)
+        return trouble.too_large(config, call)
     if isinstance(error, HeadUnreadable):
-        return wire.unreachable(config, call, f"answer cut short: {error}", sent=True)
+        return trouble.unreachable(config, call, f"answer cut short: {error}", sent=True)
     if isinstance(error, AnswerUnreadable):
-        return wire.no_http(config, call, str(error))
+        return trouble.no_http(config, call, str(error))
     if isinstance(error, requests.exceptions.SSLError):
-        return wire.tls_failed(config, call, why, sent=True)
+        return trouble.tls_failed(config, call, why, sent=True)
     if isinstance(
         error,
         (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, LocationValueError),
     ):
-        return wire.unusable_address(config, call, why)
+        return trouble.unusable_address(config, call, why)
     if isinstance(error, (requests.exceptions.Timeout, ReadTimeoutError)):
         if isinstance(error, requests.exceptions.ConnectTimeout) or _in_handshake(error):
             why = f"no connection within {request.connect_timeout:g} s"
-            return wire.unreachable(config, call, why, sent=False)
-        return wire.unreachable(config, call, f"no answer within {request.read_timeout:g} s", sent=True)
+            return trouble.unreachable(config, call, why, sent=False)
+        return trouble.unreachable(config, call, f"no answer within {request.read_timeout:g} s", sent=True)
     if isinstance(error, requests.exceptions.ConnectionError):
         if _was_never_connected(error):
-            return wire.unreachable(config, call, f"cannot connect: {why}", sent=False)
-        return wire.unreachable(config, call, f"connection lost: {why}", sent=True)
+            return trouble.unreachable(config, call, f"cannot connect: {why}", sent=False)
+        return trouble.unreachable(config, call, f"connection lost: {why}", sent=True)
     if isinstance(error, (requests.exceptions.RequestException, HTTPError)):
-        return wire.unreachable(config, call, f"answer cut short: {why}", sent=True)
+        return trouble.unreachable(config, call, f"answer cut short: {why}", sent=True)
     if isinstance(error, OSError):
-        return wire.unusable_ca(config, call, str(error))
-    return wire.no_http(config, call, why)
+        return trouble.unusable_ca(config, call, str(error))
+    return trouble.no_http(config, call, why)
 
 
 def _in_handshake(error: BaseException | None) -> bool:

@@ -8,12 +8,10 @@ signed-in ``/api`` over the anonymous ``/openapi`` where both exist.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
+from airflow_provider_dinky.client import rows
 from airflow_provider_dinky.client.models import (
     DinkyTask,
     ExplainedStatement,
@@ -28,11 +26,9 @@ from airflow_provider_dinky.client.models import (
 )
 
 T = TypeVar("T")
-J = TypeVar("J", bound=JobState)
 SavepointType = Literal["trigger", "stop", "cancel"]
 Patience = Literal["read", "submit", "savepoint", "flink"]
 PAGE_SIZE = 1_000
-_STATES = TypeAdapter(list[JobState])
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ Steps = Generator[ApiCall[Any] | Sleep, Any, T]
 
 def version() -> ApiCall[str]:
     """Dinky's version, as it names it."""
-    return ApiCall("version", "GET", "/openapi/version", lambda answer: _text(answer.data))
+    return ApiCall("version", "GET", "/openapi/version", lambda answer: rows.as_text(answer.data))
 
 
 def submit_task(
@@ -174,7 +170,7 @@ def get_job_instance(job_instance_id: int) -> ApiCall[JobInstance]:
         f"look-up of Dinky job instance {job_instance_id}",
         "GET",
         "/openapi/getJobInstance",
-        lambda answer: JobInstance.model_validate(answer.data),
+        lambda answer: rows.run(answer.data, job_instance_id),
         params={"id": job_instance_id},
     )
 
@@ -185,7 +181,7 @@ def get_latest_job_instance(dinky_task_id: int) -> ApiCall[JobInstance | None]:
         f"look-up of the newest job instance of Dinky task {dinky_task_id}",
         "GET",
         "/openapi/getJobInstanceByTaskId",
-        lambda answer: None if answer.data is None else JobInstance.model_validate(answer.data),
+        lambda answer: rows.newest_run(answer.data, dinky_task_id),
         params={"id": dinky_task_id},
     )
 
@@ -199,7 +195,7 @@ def list_job_instances(job_instance_ids: Iterable[int]) -> ApiCall[dict[int, Job
         f"list of {len(ids)} Dinky job instances",
         "POST",
         "/api/jobInstance",
-        lambda answer: {job.id: job for job in _states(answer)},
+        lambda answer: rows.states(answer.data, ids),
         json={
             "current": 1,
             "pageSize": max(len(ids), 1),
@@ -217,7 +213,7 @@ def list_latest_job_instances(limit: int) -> ApiCall[tuple[JobInstance, ...]]:
         "list of Dinky job instances",
         "POST",
         "/api/jobInstance",
-        _newest_first,
+        lambda answer: rows.runs(answer.data),
         json={
             "current": 1,
             "pageSize": limit,
@@ -237,7 +233,7 @@ def list_job_instances_of_task(
         f"job instances of Dinky task {dinky_task_id}",
         "POST",
         "/api/jobInstance",
-        _newest_first,
+        lambda answer: rows.runs(answer.data, dinky_task_id),
         json={
             "current": page,
             "pageSize": limit,
@@ -256,7 +252,7 @@ def get_job_info_detail(job_instance_id: int) -> ApiCall[JobInfoDetail]:
         f"details of Dinky job instance {job_instance_id}",
         "GET",
         "/api/jobInstance/getJobInfoDetail",
-        lambda answer: JobInfoDetail.model_validate(answer.data),
+        lambda answer: rows.detail(answer.data, job_instance_id),
         params={"id": job_instance_id},
     )
 
@@ -267,7 +263,7 @@ def refresh_job_info_detail(job_instance_id: int) -> ApiCall[JobInfoDetail]:
         f"refresh of Dinky job instance {job_instance_id}",
         "GET",
         "/api/jobInstance/refreshJobInfoDetail",
-        lambda answer: JobInfoDetail.model_validate(answer.data),
+        lambda answer: rows.detail(answer.data, job_instance_id),
         params={"id": job_instance_id, "isForce": "true"},
     )
 
@@ -278,7 +274,7 @@ def list_history(dinky_task_id: int, limit: int = 20, *, page: int = 1) -> ApiCa
         f"submit history of Dinky task {dinky_task_id}",
         "POST",
         "/api/history/list",
-        lambda answer: tuple(map(HistoryEntry.model_validate, _rows(answer))),
+        lambda answer: rows.submits(answer.data, dinky_task_id),
         json={
             "current": page,
             "pageSize": limit,
@@ -296,9 +292,7 @@ def list_savepoints(dinky_task_id: int) -> ApiCall[tuple[Savepoint, ...]]:
         f"savepoints of Dinky task {dinky_task_id}",
         "GET",
         "/api/savepoints/listSavepointsByTaskId",
-        lambda answer: tuple(
-            sorted(map(Savepoint.model_validate, _list(answer.data or [])), key=lambda s: s.id, reverse=True)
-        ),
+        lambda answer: rows.savepoints(answer.data, dinky_task_id),
         params={"taskId": dinky_task_id},
     )
 
@@ -309,7 +303,7 @@ def get_task(dinky_task_id: int) -> ApiCall[DinkyTask]:
         f"look-up of Dinky task {dinky_task_id}",
         "GET",
         "/api/task",
-        lambda answer: DinkyTask.model_validate(answer.data),
+        lambda answer: rows.task(answer.data, dinky_task_id),
         params={"id": dinky_task_id},
     )
 
@@ -332,7 +326,7 @@ def explain_sql(request: Mapping[str, Any]) -> ApiCall[tuple[ExplainedStatement,
         f"check of the SQL of Dinky task {request.get('id')}",
         "POST",
         "/openapi/explainSql",
-        lambda answer: tuple(map(ExplainedStatement.model_validate, _list(answer.data or []))),
+        lambda answer: tuple(map(ExplainedStatement.model_validate, rows.as_list(answer.data or []))),
         json=dict(request),
     )
 
@@ -343,7 +337,7 @@ def get_job_plan(request: Mapping[str, Any]) -> ApiCall[dict[str, Any]]:
         f"job plan of Dinky task {request.get('id')}",
         "POST",
         "/openapi/getJobPlan",
-        lambda answer: _dict(answer.data),
+        lambda answer: rows.as_object(answer.data),
         json=dict(request),
     )
 
@@ -361,50 +355,8 @@ def get_task_lineage(dinky_task_id: int) -> ApiCall[Lineage | None]:
 
 def get_token_info() -> ApiCall[dict[str, Any]]:
     """Who is signed in; holds the token, never log it."""
-    return ApiCall("sign-in check", "GET", "/api/tokenInfo", lambda answer: _dict(answer.data))
+    return ApiCall("sign-in check", "GET", "/api/tokenInfo", lambda answer: rows.as_object(answer.data))
 
 
 def _java_bool(value: bool) -> str:
     return "true" if value else "false"
-
-
-def _dict(data: Any) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise ValueError(f"expected an object, got {type(data).__name__}")
-    return data
-
-
-def _text(data: Any) -> str:
-    if not isinstance(data, str) or not data:
-        raise ValueError(f"expected a text, got {type(data).__name__}")
-    return data
-
-
-def _list(data: Any) -> list[Any]:
-    if not isinstance(data, list):
-        raise ValueError(f"expected a list, got {type(data).__name__}")
-    return data
-
-
-def _rows(answer: Answer) -> list[Any]:
-    return _list(_dict(answer.data).get("data") or [])
-
-
-def _states(answer: Answer) -> list[JobState]:
-    # A thousand at once take half the time of a thousand one by one.
-    with suppress(ValidationError):
-        return _STATES.validate_python(_rows(answer))
-    return _readable(answer, JobState)
-
-
-def _readable(answer: Answer, model: type[J]) -> list[J]:
-    """The rows that can be read: one that cannot must not hide the others, and says why when asked for alone."""
-    found = []
-    for row in _rows(answer):
-        with suppress(ValidationError):
-            found.append(model.model_validate(row))
-    return found
-
-
-def _newest_first(answer: Answer) -> tuple[JobInstance, ...]:
-    return tuple(sorted(_readable(answer, JobInstance), key=lambda job: job.id, reverse=True))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class DinkyError(Exception):
     """Anything that kept a Dinky call from giving its result.
@@ -13,6 +15,16 @@ class DinkyError(Exception):
     """
 
     outcome_unknown: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python would call the class with the message alone, and a keyword that it needs would be missing.
+        return _restored, (type(self), self.args, dict(vars(self)))
+
+
+def _restored(kind: type[DinkyError], args: tuple[Any, ...], fields: dict[str, Any]) -> DinkyError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(fields)
+    return error
 
 
 class DinkyConfigError(DinkyError, ValueError):

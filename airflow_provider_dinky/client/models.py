@@ -9,6 +9,7 @@ with them. Models never show SQL or rows in their ``repr``: SQL holds passwords.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
@@ -25,6 +26,24 @@ RUN_KEY_VARIABLE = "airflow_run_key"
 
 def _none_is_empty(value: Any) -> Any:
     return () if value is None else value
+
+
+def _none_if_no_number(value: Any) -> Any:
+    return value if isinstance(value, (int, str)) and str(value).strip().isdigit() else None
+
+
+def _json_in_a_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _path_in(settings: JobConfig | None) -> str | None:
+    path = settings.save_point_path if settings is not None else None
+    return path if isinstance(path, str) and path else None
 
 
 class StatementResult(Lenient):
@@ -69,14 +88,15 @@ class SubmitResult(Lenient):
     @property
     def savepoint_path(self) -> str | None:
         """The savepoint the job was started from, or None."""
-        return self.job_config.save_point_path or None if isinstance(self.job_config, JobConfig) else None
+        return _path_in(self.job_config if isinstance(self.job_config, JobConfig) else None)
 
     def rows(self, limit: int) -> dict[str, Any]:
         """The rows of a task in plain SQL, JSON-able: ``columns``, ``rows``, and whether some were left out."""
         statement = self.result if isinstance(self.result, StatementResult) else StatementResult()
-        rows = list(statement.row_data or ())
+        # What is of an unexpected kind is kept as it came, and is no rows.
+        rows = list(statement.row_data) if isinstance(statement.row_data, tuple) else []
         return {
-            "columns": list(statement.columns or ()),
+            "columns": list(statement.columns) if isinstance(statement.columns, tuple) else [],
             "rows": rows[:limit],
             "truncated": len(rows) > limit,
         }
@@ -171,10 +191,12 @@ class HistoryEntry(Lenient):
     job_id: Text = None
     job_name: Text = None
     job_manager_address: Text = None
-    status: int | None = None
+    status: Annotated[int | None, BeforeValidator(_none_if_no_number)] = None
     error: Text = Field(default=None, repr=False)
     statement: Text = Field(default=None, repr=False)
-    config_json: JobConfig | None = Field(default=None, repr=False)
+    config_json: Annotated[JobConfig | None, BeforeValidator(_json_in_a_text)] = Field(
+        default=None, repr=False
+    )
     type: Text = None
     start_time: Text = None
     end_time: Text = None
@@ -187,11 +209,22 @@ class HistoryEntry(Lenient):
     @property
     def run_key(self) -> str | None:
         """The Airflow run that submitted it, or None."""
-        return self._all_variables.get(RUN_KEY_VARIABLE)
+        key = self._all_variables.get(RUN_KEY_VARIABLE)
+        return key if isinstance(key, str) else None
+
+    @property
+    def settings(self) -> JobConfig | None:
+        """The settings the job was submitted with; None where Dinky's text of them cannot be read."""
+        return self.config_json if isinstance(self.config_json, JobConfig) else None
+
+    @property
+    def savepoint_path(self) -> str | None:
+        """The savepoint the job was started from, or None."""
+        return _path_in(self.settings)
 
     @property
     def _all_variables(self) -> dict[str, Any]:
-        given = self.config_json.variables if isinstance(self.config_json, JobConfig) else None
+        given = self.settings.variables if self.settings else None
         return given if isinstance(given, dict) else {}
 
 

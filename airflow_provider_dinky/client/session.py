@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_dinky.client import calls, wire
+from airflow_provider_dinky.client import calls, trouble, wire
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import (
@@ -185,7 +185,7 @@ def _sign_in(config: DinkyConfig) -> Steps[Token]:
         data = wire.decode(config, login, reply)
     except (SessionLost, DinkyRefusedError) as refused:
         if not wire.is_dinkys(reply):
-            raise wire.gateway_refuses(config, login, "HTTP 401") from refused
+            raise trouble.gateway_refuses(config, login, "HTTP 401") from refused
         said = wire.said_in(config, reply) or "no reason given"
         raise DinkySignInError(
             f"connection '{config.name}': Dinky refuses user '{config.username}' ({said}): "
@@ -216,7 +216,7 @@ def _choose_tenant(config: DinkyConfig, token: Token) -> Steps[None]:
         said = wire.said_in(config, reply).strip().lower()
         if isinstance(refused, SessionLost) and said not in _NO_TOKEN:
             raise
-        raise wire.wrong_tenant(config, choose) from refused
+        raise trouble.wrong_tenant(config, choose) from refused
 
 
 def token_in(data: Any, cookies: Mapping[str, str]) -> Token | None:

@@ -15,40 +15,24 @@ from airflow_provider_dinky.client.address import origin_of
 from airflow_provider_dinky.client.calls import Answer, ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import (
-    DinkyConfigError,
-    DinkyConnectionError,
-    DinkyError,
     DinkyNotFoundError,
     DinkyRefusedError,
     DinkyResponseError,
     DinkySignInError,
     FlinkJobUnknownError,
 )
-from airflow_provider_dinky.client.foreign_text import LONGEST, clean, cleaned, may_be_unfit
+from airflow_provider_dinky.client.foreign_text import cleaned, may_be_unfit
 from airflow_provider_dinky.client.java import gave_up_waiting, root_cause
 from airflow_provider_dinky.client.remedies import remedy_for
+from airflow_provider_dinky.client.trouble import gateway_refuses, message_of, unreachable, wrong_tenant
 
 T = TypeVar("T")
 MAX_REDIRECTS = 4
 FLINK_PATIENCE = 3.0
 """Seconds for one question to Flink itself: it is asked beside the way, and must not hold anybody up."""
-_CHECK_ADDRESS = "check host, port and scheme"
 _OWN_HEADERS = {"accept": "Accept", "cookie": "Cookie"}
 _NOT_SIGNED_IN = 7
 _TASK_UNKNOWN = frozenset({"task not exist", "任务不存在"})
-_TLS_DISAGREEMENT = (
-    "CERTIFICATE_VERIFY_FAILED",
-    "certificate verify failed",
-    "doesn't match",
-    "WRONG_VERSION_NUMBER",
-    "wrong version number",
-    "RECORD_LAYER_FAILURE",
-    "UNKNOWN_PROTOCOL",
-    "UNSUPPORTED_PROTOCOL",
-    "HTTP_REQUEST",
-    "NO_CERTIFICATE_OR_CRL_FOUND",
-    "ALERT",
-)
 _INSTANCE_UNKNOWN = frozenset({"job instance not exist", "作业实例不存在"})
 
 
@@ -175,70 +159,13 @@ def redirect_target(config: DinkyConfig, call: ApiCall[Any], url: str, reply: Re
         return target
     origin = config.redact(f"{there.scheme}://{there.netloc}")
     raise DinkyResponseError(
-        _message(
+        message_of(
             config,
             call,
             f"HTTP {reply.status} redirects to {origin}, which is not followed; if Dinky is there, put "
             "that scheme, host and port into the connection",
         )
     )
-
-
-def too_large(config: DinkyConfig, call: ApiCall[Any]) -> DinkyResponseError:
-    """The error for an answer over the limit."""
-    return DinkyResponseError(
-        _message(
-            config,
-            call,
-            f"the answer is larger than {http_limits.MAX_ANSWER_BYTES >> 20} MiB and was not read",
-        )
-    )
-
-
-def no_http(config: DinkyConfig, call: ApiCall[Any], why: str) -> DinkyResponseError:
-    """The error for an answer that breaks the rules of HTTP."""
-    return DinkyResponseError(
-        _message(
-            config,
-            call,
-            f"the answer is not HTTP as it should be ({config.redact(why)}); is this a Dinky, or a proxy before it?",
-        )
-    )
-
-
-def tls_failed(config: DinkyConfig, call: ApiCall[Any], why: str, *, sent: bool) -> DinkyError:
-    """The error for TLS that does not work: final where the two sides cannot agree, else like a lost connection.
-
-    :param why: what the TLS library says; it has no other way to tell the cases apart.
-    """
-    if not any(sign in why for sign in _TLS_DISAGREEMENT):
-        return unreachable(config, call, f"TLS broke off: {why}", sent=sent)
-    return DinkyConfigError(
-        _message(
-            config, call, f"TLS: {why}; check schema (http or https), ca_bundle and verify of the connection"
-        )
-    )
-
-
-def unusable_ca(config: DinkyConfig, call: ApiCall[Any], why: str) -> DinkyConfigError:
-    """The error for a CA file that cannot be read."""
-    return DinkyConfigError(
-        _message(config, call, f"CA file {config.ca_file()!r}: {why}; check ca_bundle of the connection")
-    )
-
-
-def unusable_address(config: DinkyConfig, call: ApiCall[Any], why: str) -> DinkyConfigError:
-    """The error for a URL that no request can be sent to."""
-    return DinkyConfigError(_message(config, call, f"{why}; check host and port of the connection"))
-
-
-def unreachable(
-    config: DinkyConfig, call: ApiCall[Any], why: str, *, sent: bool, remedy: str = _CHECK_ADDRESS
-) -> DinkyConnectionError:
-    """The error for an exchange that gave no answer."""
-    if sent and not call.repeatable:
-        remedy = "Dinky may have carried it out"
-    return DinkyConnectionError(_message(config, call, f"{config.redact(why)}; {remedy}"), sent=sent)
 
 
 def _from_envelope(config: DinkyConfig, call: ApiCall[T], envelope: dict[str, Any]) -> T:
@@ -271,7 +198,7 @@ def _raise_refused(config: DinkyConfig, call: ApiCall[Any], envelope: dict[str, 
     if advice and not remedy:
         remedy = f"\nWhat to do: {advice}"
     error = kind(
-        _message(config, call, f"Dinky says: {reason}{remedy}"), code=code, reason=reason, trace=trace
+        message_of(config, call, f"Dinky says: {reason}{remedy}"), code=code, reason=reason, trace=trace
     )
     error.outcome_unknown = call.starts_job and (gave_up_waiting(trace) or gave_up_waiting(said))
     raise error
@@ -295,10 +222,10 @@ def _check_http(config: DinkyConfig, call: ApiCall[Any], reply: Reply, body: Any
             config, call, why, sent=True, remedy="look whether Dinky runs, and at a proxy before it"
         )
     if reply.status == 404 and _is_unknown_to_flink(call, body):
-        raise FlinkJobUnknownError(_message(config, call, "Flink does not know the job"))
+        raise FlinkJobUnknownError(message_of(config, call, "Flink does not know the job"))
     if reply.status == 404:
         raise DinkyResponseError(
-            _message(
+            message_of(
                 config,
                 call,
                 "HTTP 404: the address is not a Dinky 1.0 or newer; check host, port and path of the "
@@ -334,33 +261,12 @@ def _raise_not_signed_in(config: DinkyConfig, call: ApiCall[Any], envelope: Any)
             f"Dinky does not accept the token of the connection ({said}). A token issued in Dinky's UI works "
             "only after Dinky's next restart; check that it is still listed there"
         )
-        raise DinkySignInError(_message(config, call, why))
+        raise DinkySignInError(message_of(config, call, why))
     why = (
         f"Dinky signed us out ({said}). Every sign-in of a user pushes out the one before: give Airflow "
         "a Dinky user of its own, or a token issued in Dinky's UI"
     )
-    raise SessionLost(_message(config, call, why))
-
-
-def gateway_refuses(config: DinkyConfig, call: ApiCall[Any], said: str) -> DinkySignInError:
-    """The error where credentials are wanted that Dinky itself does not ask for."""
-    return DinkySignInError(
-        _message(
-            config,
-            call,
-            f"a sign-in is asked for where Dinky asks for none ({said}): if a proxy before Dinky wants credentials of "
-            "its own, put them into headers of the connection; if Dinky itself does, a user or a token",
-        )
-    )
-
-
-def wrong_tenant(config: DinkyConfig, call: ApiCall[Any]) -> DinkySignInError:
-    """The error for a tenant that the user is not in."""
-    return DinkySignInError(
-        _message(
-            config, call, f"the user is not in tenant {config.tenant_id}: check tenant_id of the connection"
-        )
-    )
+    raise SessionLost(message_of(config, call, why))
 
 
 def _parse(config: DinkyConfig, call: ApiCall[T], answer: Answer, raw: Callable[[], bytes]) -> T:
@@ -378,13 +284,7 @@ def _raise_unreadable(config: DinkyConfig, call: ApiCall[Any], what: str, body: 
 
 def _unreadable(config: DinkyConfig, call: ApiCall[Any], what: str, body: bytes) -> DinkyResponseError:
     return DinkyResponseError(
-        _message(config, call, f"{what}; is this a Dinky, or a proxy before it? {_quote(config, body)}")
-    )
-
-
-def _message(config: DinkyConfig, call: ApiCall[Any], what: str) -> str:
-    return clean(
-        f"connection '{config.name}' ({call.base_url or config.base_url}): {call.what}: {what}", LONGEST
+        message_of(config, call, f"{what}; is this a Dinky, or a proxy before it? {_quote(config, body)}")
     )
 
 

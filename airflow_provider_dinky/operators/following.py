@@ -281,7 +281,11 @@ class FollowingOperator(PublishingOperator):
         before: int | None = None,
         back_to: str | None = None,
     ) -> FollowedJob:
-        assert result.job_instance_id is not None
+        if result.job_instance_id is None:
+            raise DinkyTaskError(
+                f"Dinky task {dinky_task_id}: Dinky answered without a job instance (Flink job "
+                f"{result.job_id or 'none'}), so the job cannot be followed: look into Dinky whether it runs"
+            )
         return FollowedJob(
             dinky_task_id,
             result.job_instance_id,

@@ -287,11 +287,8 @@ class SubmitTaskOperator(StartingOperator):
             self.log.warning(
                 "Job instance %s runs with other variables than this task gives", job_instance_id
             )
-        from airflow_provider_dinky.client.job_config import JobConfig
         from airflow_provider_dinky.resume_points import WANTED
 
-        path, config = self._given_path(), entry.config_json
-        # Dinky has sent a text in its place.
-        started_from = config.save_point_path if isinstance(config, JobConfig) else None
-        if path and path not in WANTED and started_from != path:
+        path = self._given_path()
+        if path and path not in WANTED and entry.savepoint_path != path:
             self.log.warning("Job instance %s was not started from %s", job_instance_id, path)

@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_dinky.client import wire
+from airflow_provider_dinky.client import trouble, wire
 from airflow_provider_dinky.client.blocking import DinkyClient
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
@@ -272,9 +272,9 @@ class InProcessClient(DinkyClient):
         if fault == "crash before":
             raise Crash
         if fault == "refused":
-            raise wire.unreachable(self.config, call, "connection refused", sent=False)
+            raise trouble.unreachable(self.config, call, "connection refused", sent=False)
         if fault == "reset before":
-            raise wire.unreachable(self.config, call, "reset", sent=True)
+            raise trouble.unreachable(self.config, call, "reset", sent=True)
         if fault == "502 before":
             return wire.Reply(502, b"<html>Bad gateway")
         if fault == "code 5":
@@ -289,7 +289,7 @@ class InProcessClient(DinkyClient):
         if fault == "crash after":
             raise Crash
         if fault == "reset after":
-            raise wire.unreachable(self.config, call, "reset", sent=True)
+            raise trouble.unreachable(self.config, call, "reset", sent=True)
         if fault == "502 after":
             return wire.Reply(502, b"<html>Bad gateway")
         if fault == "html":
@@ -308,12 +308,12 @@ class InProcessClient(DinkyClient):
         patience.cancel()
         if not answer.done():
             answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-            raise wire.unreachable(self.config, call, "no answer in time", sent=True)
+            raise trouble.unreachable(self.config, call, "no answer in time", sent=True)
         try:
             response = answer.result()
         except ConnectionDropped:
             sent = not self._world.core.is_down
-            raise wire.unreachable(self.config, call, "connection lost", sent=sent) from None
+            raise trouble.unreachable(self.config, call, "connection lost", sent=sent) from None
         cookies = {}
         with contextlib.suppress(KeyError):
             name, _, value = response.headers["Set-Cookie"].partition(";")[0].partition("=")

@@ -74,6 +74,9 @@ class FlinkRefused(Exception):
         self.status = status
         self.trace = trace
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self.trace)
+
 
 def _body(path: str, answer: RestAnswer) -> Any:
     if answer.status < 400:

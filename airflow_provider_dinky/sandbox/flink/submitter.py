@@ -32,7 +32,11 @@ class SqlFailed(Exception):
     def __init__(self, chain: Sequence[Sequence[str]], statement: str) -> None:
         self.throwable = from_chain(chain)
         self.statement = statement
+        self._chain = [list(link) for link in chain]
         super().__init__(str(self.throwable))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._chain, self.statement)
 
 
 class Submitter:

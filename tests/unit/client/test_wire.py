@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dinky.client import calls, flink, session, wire
+from airflow_provider_dinky.client import calls, flink, session, trouble, wire
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import (
@@ -414,7 +414,7 @@ def test_other_redirects_are_refused(call: ApiCall[Any], location: str, shown: s
 
 def test_trouble_before_a_call_leaves_no_doubt_about_the_call() -> None:
     with pytest.raises(DinkyConnectionError) as caught, session.before_sending():
-        raise wire.unreachable(ANONYMOUS, READ, "reset", sent=True)
+        raise trouble.unreachable(ANONYMOUS, READ, "reset", sent=True)
     assert not caught.value.outcome_unknown
 
 
@@ -422,12 +422,12 @@ def test_trouble_before_a_call_leaves_no_doubt_about_the_call() -> None:
     ("call", "remedy"), [(READ, "check host"), (SUBMIT, "Dinky may have carried it out")]
 )
 def test_an_unreachable_server_names_the_remedy(call: ApiCall[Any], remedy: str) -> None:
-    assert remedy in str(wire.unreachable(ANONYMOUS, call, "reset", sent=True))
-    assert "check host" in str(wire.unreachable(ANONYMOUS, call, "refused", sent=False))
+    assert remedy in str(trouble.unreachable(ANONYMOUS, call, "reset", sent=True))
+    assert "check host" in str(trouble.unreachable(ANONYMOUS, call, "refused", sent=False))
 
 
 def test_tls_that_broke_off_is_like_a_lost_connection() -> None:
-    lost = wire.tls_failed(ANONYMOUS, SUBMIT, "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF", sent=True)
+    lost = trouble.tls_failed(ANONYMOUS, SUBMIT, "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF", sent=True)
     assert isinstance(lost, DinkyConnectionError)
     assert lost.outcome_unknown
 
@@ -443,7 +443,7 @@ def test_tls_that_broke_off_is_like_a_lost_connection() -> None:
     ],
 )
 def test_tls_that_cannot_work_is_a_matter_of_the_connection(said: str) -> None:
-    error = wire.tls_failed(ANONYMOUS, SUBMIT, said, sent=True)
+    error = trouble.tls_failed(ANONYMOUS, SUBMIT, said, sent=True)
     assert isinstance(error, DinkyConfigError)
     assert "check schema (http or https), ca_bundle and verify" in str(error)
     assert not error.outcome_unknown
