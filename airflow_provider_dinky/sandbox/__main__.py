@@ -133,7 +133,8 @@ def _fail(error: Exception, code: int = 1) -> int:
 def _why_not(error: OSError | OverflowError, host: str, port: int) -> str:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"port {port} is taken; choose another with --port"
-    return f"cannot listen on {host}:{port}: {error}"
+    shown = f"[{host}]" if ":" in host else host
+    return f"cannot listen on {shown}:{port}: {error}"
 
 
 def _greeting(sandbox: Sandbox, user: str) -> str:

@@ -78,7 +78,7 @@ class Sandbox(Controls):
             tasks=served,
             clock=WallClock(speed),
             engine=engine,
-            address=f"{host}:{self.port}",
+            address=f"{_in_url(host)}:{self.port}",
             username=username,
             password=password,
             quirks=quirks,
@@ -105,7 +105,7 @@ class Sandbox(Controls):
     @property
     def url(self) -> str:
         """The server's address, without a slash at its end."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://{_in_url(self.host)}:{self.port}"
 
     @property
     def airflow_connection(self) -> str:
@@ -201,3 +201,8 @@ class Sandbox(Controls):
 
     def _connection(self) -> dict[str, Any]:
         return {"conn_type": "dinky", "host": self.host, "port": self.port, "schema": "http"}
+
+
+def _in_url(host: str) -> str:
+    """A host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
