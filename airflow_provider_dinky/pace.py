@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, repeat
 
 
 @dataclass(frozen=True)
@@ -18,5 +17,8 @@ class Pace:
 
     @staticmethod
     def pauses() -> Iterator[float]:
-        """Seconds between two looks for something: soon at first, since most is there at once, then every 5."""
-        return chain((0.1, 0.25, 0.5, 1.0, 2.0), repeat(5.0))
+        """Seconds between two looks for something."""
+        # Not at the top: DAG files are imported without the client.
+        from airflow_provider_dinky.operations import wait
+
+        return wait.pauses()

@@ -47,6 +47,21 @@ def whole_number(name: str, value: int) -> int:
     return value
 
 
+SAVEPOINT_TYPES = ("trigger", "stop", "cancel")
+
+
+def savepoint_type_of(value: Any, conn_id: str) -> Any:
+    """The ``savepoint_type`` of an operator or a hook's method, after templating.
+
+    :raises DinkyConfigError: there is no such type; nothing was sent.
+    """
+    if value not in SAVEPOINT_TYPES:
+        raise DinkyConfigError(
+            f"connection '{conn_id}': savepoint_type must be one of {', '.join(SAVEPOINT_TYPES)}, not {value!r}"
+        )
+    return value
+
+
 def variables_of(value: Any, conn_id: str) -> dict[str, Any] | None:
     """The ``variables`` of an operator, after templating.
 

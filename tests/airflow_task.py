@@ -52,7 +52,7 @@ def execute(task: Any, context: Any) -> Any:
         return task.execute(context)
     except TaskDeferred as deferred:
         while True:
-            event = asyncio.run(_first_event(rebuilt(deferred.trigger)))
+            event = asyncio.run(first_event(rebuilt(deferred.trigger)))
             try:
                 return task.resume_execution(
                     deferred.method_name, {**(deferred.kwargs or {}), "event": event}, context
@@ -68,7 +68,8 @@ def rebuilt(trigger: Any) -> Any:
     return getattr(import_module(module), name)(**kwargs)
 
 
-async def _first_event(trigger: Any) -> Any:
+async def first_event(trigger: Any) -> Any:
+    """What a trigger says first."""
     events = trigger.run()
     try:
         return (await asyncio.wait_for(anext(events), 20)).payload

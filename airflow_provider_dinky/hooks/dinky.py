@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dinky._compat import BaseHook, connection_form_widgets
 from airflow_provider_dinky.client import calls
@@ -22,7 +22,7 @@ from airflow_provider_dinky.get_provider_info import (
     RELABELING,
 )
 from airflow_provider_dinky.hooks.connection import read_connection
-from airflow_provider_dinky.parameters import path_of, variables_of
+from airflow_provider_dinky.parameters import path_of, savepoint_type_of, variables_of
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.blocking import DinkyClient
@@ -53,8 +53,6 @@ class DinkyHook(BaseHook):
     default_conn_name = DEFAULT_CONNECTION
     conn_type = CONNECTION_TYPE
     hook_name = "Dinky"
-
-    _savepoint_types: ClassVar[tuple[str, ...]] = ("trigger", "stop", "cancel")
 
     def __init__(self, dinky_conn_id: str = DEFAULT_CONNECTION) -> None:
         super().__init__()
@@ -165,12 +163,8 @@ class DinkyHook(BaseHook):
         :raises DinkyRefusedError: no savepoint was taken, and why.
         """
         task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
-        if savepoint_type not in self._savepoint_types:
-            raise DinkyConfigError(
-                f"connection '{self.dinky_conn_id}': savepoint_type must be one of "
-                f"{', '.join(self._savepoint_types)}, not {savepoint_type!r}"
-            )
-        call = calls.trigger_savepoint(task_id, savepoint_type, via_api=self.config.has_credentials)
+        kind = savepoint_type_of(savepoint_type, self.dinky_conn_id)
+        call = calls.trigger_savepoint(task_id, kind, via_api=self.config.has_credentials)
         result = self.client.send(call)
         if not result.path:
             reason = self.config.redact(result.error or result.exception_msg or "Dinky names no path")

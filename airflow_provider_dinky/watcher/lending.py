@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from airflow_provider_dinky.client.aio import AsyncDinkyClient
-from airflow_provider_dinky.client.calls import ApiCall
+from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyConnectionError, DinkyError
 from airflow_provider_dinky.client.wire import SessionLost, TenantNotSet
@@ -20,7 +20,7 @@ TRIES = 3
 """Times that a call is sent which was refused before it had any effect: signed out, or no tenant yet."""
 
 T = TypeVar("T")
-Steps = Callable[[DinkyConfig], Generator[ApiCall[Any], Any, T]]
+Steps = Callable[[DinkyConfig], Generator[ApiCall[Any] | Sleep, Any, T]]
 
 
 class Lender:
@@ -109,7 +109,7 @@ class Lender:
             self._waiting.discard(waiting)
 
 
-def _insisting(steps: Generator[ApiCall[Any], Any, T]) -> Generator[ApiCall[Any], Any, T]:
+def _insisting(steps: Generator[ApiCall[Any] | Sleep, Any, T]) -> Generator[ApiCall[Any] | Sleep, Any, T]:
     """The same steps, which see a refusal that had no effect only after so many tries.
 
     The client of a poll loop tries nothing again by itself.

@@ -58,7 +58,7 @@ class TestCancel:
         task = cancel(dinky_conn_id=conn_id)
 
         assert task.execute(new_context(task)) is None
-        assert sandbox.engine.jobs[0].state in ("CANCELLING", "CANCELED")
+        assert sandbox.engine.jobs[0].state == "CANCELED"
 
     def test_is_idempotent(self, sandbox: Sandbox, running: int, conn_id: str) -> None:
         for _ in range(2):
@@ -92,9 +92,18 @@ class TestCancel:
         self, sandbox: Sandbox, running: int, conn_id: str
     ) -> None:
         sandbox.fault("reset", "/cancel", when="after")
-        task = cancel(dinky_conn_id=conn_id)
+        task = cancel(dinky_conn_id=conn_id, wait_for_completion=False)
         with pytest.raises(DinkyTaskError, match="Job instance 1 is .* now"):
             task.execute(new_context(task))
+        assert asked(sandbox, "/cancel") == 1
+
+    def test_whose_answer_is_lost_is_done_when_the_job_has_ended(
+        self, sandbox: Sandbox, running: int, conn_id: str
+    ) -> None:
+        sandbox.fault("reset", "/cancel", when="after")
+        task = cancel(dinky_conn_id=conn_id)
+        task.execute(new_context(task))
+        assert sandbox.engine.jobs[0].state == "CANCELED"
         assert asked(sandbox, "/cancel") == 1
 
     @pytest.mark.parametrize("kept", [True, False], ids=["store", "no store"])
@@ -165,7 +174,7 @@ class TestSavepoint:
     def test_ends_the_job(self, sandbox: Sandbox, running: int, conn_id: str, kind: Any) -> None:
         task = savepoint(dinky_conn_id=conn_id, savepoint_type=kind)
         task.execute(new_context(task))
-        assert sandbox.engine.jobs[0].state != "INITIALIZING"
+        assert sandbox.engine.jobs[0].state == ("FINISHED" if kind == "stop" else "CANCELED")
         assert sandbox.engine.jobs[0].savepoints
 
     @pytest.mark.parametrize("kind", ["stop", "cancel"])
@@ -183,7 +192,7 @@ class TestSavepoint:
         assert asked(sandbox, "/task/savepoint") == 1
 
     @pytest.mark.parametrize("kind", ["stop", "cancel"])
-    def test_of_a_job_that_has_ended_is_refused(
+    def test_of_a_job_that_has_ended_is_not_even_asked_for(
         self, sandbox: Sandbox, running: int, conn_id: str, kind: Any
     ) -> None:
         plain = cancel(dinky_conn_id=conn_id)
@@ -191,8 +200,9 @@ class TestSavepoint:
         ended(sandbox)
         task = savepoint(dinky_conn_id=conn_id, savepoint_type=kind)
 
-        with pytest.raises(DinkyTaskError, match="savepoint .* of Dinky task 1"):
+        with pytest.raises(DinkyTaskError, match="has no running job .*: job instance 1 is CANCELED"):
             task.execute(new_context(task))
+        assert asked(sandbox, "/savepoint") == 0
 
     @pytest.mark.quirks
     def test_on_a_dinky_that_has_just_started(self, sandbox: Sandbox, running: int) -> None:
