@@ -93,7 +93,7 @@ class BeforeClear:
     def stopped(self, old: JobInstance, path: str | None) -> Intent | None:
         """The entry to go on from, if this task had stopped the job with a savepoint before it was cleared.
 
-        The log says in one line what was chosen and why, or what to look at where nothing can be proved.
+        The log says in one line what was chosen and why.
 
         :param old: the task's newest job instance, which has ended.
         :param path: the path that was asked for, which comes first; the savepoint is the way back then.
@@ -101,8 +101,7 @@ class BeforeClear:
         """
         if next(iter(earlier_keys(self.starter.run_key)), None) is None:
             return None
-        earlier = self._left
-        taken = self._savepoint_of(earlier, old) if earlier is not None else self._refused_start_from(old)
+        earlier, taken = self._left, self._taken(old)
         in_place = earlier is None or earlier.baseline == old.id
         if taken and in_place and old.status in _STOPPED and is_savepoint_of(taken, old.job_id):
             log.warning(
@@ -118,9 +117,11 @@ class BeforeClear:
                 entry.then(Step.STOPPED, job={}, baseline=old.id, taken=taken, resume_from=path or taken),
                 run_key=self.starter.run_key,
             )
-        if not path:
-            self._say_what_to_look_at(earlier, old, taken)
         return None
+
+    def _taken(self, old: JobInstance) -> str | None:
+        earlier = self._left
+        return self._savepoint_of(earlier, old) if earlier is not None else self._refused_start_from(old)
 
     @cached_property
     def _left(self) -> Intent | None:
@@ -167,7 +168,11 @@ class BeforeClear:
     def _listed(self, old: JobInstance) -> str | None:
         return taken_since(self.hook, self.starter.dinky_task_id, 0, old.job_id) if old.job_id else None
 
-    def _say_what_to_look_at(self, earlier: Intent | None, old: JobInstance, taken: str | None) -> None:
+    def say_what_to_look_at(self, old: JobInstance) -> None:
+        """Say, before a start without state, what state there may be where nothing is proved."""
+        if next(iter(earlier_keys(self.starter.run_key)), None) is None:
+            return
+        earlier, taken = self._left, self._taken(old)
         remedy = "To resume from a savepoint, stop the new job and give savepoint_path"
         if taken and not is_savepoint_of(taken, old.job_id):
             log.warning(

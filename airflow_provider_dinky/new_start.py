@@ -19,20 +19,19 @@ from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.models import SubmitResult
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
-from airflow_provider_dinky.followed import look_anew
+from airflow_provider_dinky.followed import FollowedJob, look_anew
 from airflow_provider_dinky.intent import Intent, Journal, Step
 from airflow_provider_dinky.operations.concurrent import older_jobs
+from airflow_provider_dinky.operations.inspect_job import confirm_gone
+from airflow_provider_dinky.operations.stop import STATE_LAG, can_refresh, wait_for_end
 from airflow_provider_dinky.submission import Starter
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance
-    from airflow_provider_dinky.followed import FollowedJob
     from airflow_provider_dinky.hooks.dinky import DinkyHook
+    from airflow_provider_dinky.jobs.gone import UnknownJob
 
 log = logging.getLogger(__name__)
-
-STATE_LAG = 12.0
-"""Seconds by which Dinky's word of a job may be late; only a forced refresh, for which one signs in, is not."""
 
 
 @dataclass
@@ -42,12 +41,14 @@ class NewStart:
     :param starter: starts it, under the run's mark and journal.
     :param variables: for the new job; None takes over those of the old one, where Dinky shows them.
     :param stop_timeout: seconds a job may take to end.
+    :param job_manager_address: ``host:port`` of the job manager, for an anonymous connection.
     """
 
     hook: DinkyHook
     starter: Starter
     variables: Mapping[str, Any] | None = None
     stop_timeout: float = 180.0
+    job_manager_address: str | None = None
 
     def roll_back(self, job: FollowedJob, failure: Exception) -> NoReturn:
         """The new job was started, and is not good: stop it, and start again from the savepoint taken before.
@@ -73,8 +74,8 @@ class NewStart:
                 f"savepoint taken before is {job.back_to}",
                 failure,
             ) from failure
-        ended = self._end_of(newest)
-        if not ended.status.is_final:
+        ended, has_ended = self._end_of(newest)
+        if not has_ended:
             raise self._error(
                 f"It was not rolled back: job instance {ended.id} is {ended.status}, and a second job beside it would "
                 f"do harm. To roll back by hand, stop it and resume from {job.back_to}",
@@ -156,26 +157,45 @@ class NewStart:
         key = f"{self.starter.run_key}/back/{back.sent_at:.3f}"
         return replace(self.starter, run_key=key, journal=Journal(None, key))
 
-    def _end_of(self, job: JobInstance) -> JobInstance:
-        """Stop our new job, if it is there; returns it as it is then."""
+    def _end_of(self, job: JobInstance) -> tuple[JobInstance, bool]:
+        """Stop our new job, if it is there; returns it as it is then, and whether it has ended."""
         now = self.hook.refresh_job_instance(job.id)
         if now.status.is_final or now.status == JobStatus.UNKNOWN:
-            return now
+            return now, now.status.is_final
         try:
             self.hook.cancel_task(self._task_id)
         except DinkyError as error:
             log.warning("Whether job instance %s was cancelled is not known: %s", job.id, error)
         return self._wait_for_end(job.id)
 
-    def _wait_for_end(self, job_instance_id: int) -> JobInstance:
-        pace = self.starter.pace
-        deadline = pace.now() + self.stop_timeout
-        for pause in pace.pauses():
-            job = self.hook.refresh_job_instance(job_instance_id)
-            if job.status.is_final or pace.now() >= deadline:
-                return job
-            pace.sleep(min(pause, max(0.05, deadline - pace.now())))
-        raise AssertionError("pauses never end")
+    def _wait_for_end(self, job_instance_id: int) -> tuple[JobInstance, bool]:
+        """Wait until a job that was asked to stop has ended: what it is then, and whether it has.
+
+        :raises DinkyError: Dinky cannot be asked.
+        """
+        pace, config = self.starter.pace, self.hook.config
+        job = self.hook.get_job_instance(job_instance_id)
+        steps = wait_for_end(
+            config,
+            FollowedJob(self._task_id, job.id, job.job_id, self.job_manager_address),
+            refresh=self.hook.client.run(can_refresh(config, self._task_id)),
+            until=pace.now() + self.stop_timeout,
+            now=pace.now,
+        )
+        end = self.hook.client.run(steps, sleep=pace.sleep)
+        if end.status is None and end.error is not None:
+            raise end.error
+        job = job.model_copy(update={"status": end.status or job.status})
+        return job, end.has_ended or (end.is_unknown and self._is_gone(job))
+
+    def _is_gone(self, job: JobInstance) -> bool:
+        """Whether Flink does not know an UNKNOWN job any more, so that it has ended."""
+        seen = self._unknown(job)
+        return seen.is_gone or seen.status.is_final
+
+    def _unknown(self, job: JobInstance) -> UnknownJob:
+        steps = confirm_gone(self.hook.config, job.id, job.job_id, self.job_manager_address)
+        return self.hook.client.run(steps, sleep=self.starter.pace.sleep)
 
     def _not_stopped(self, old: JobInstance, error: DinkyError) -> DinkyTaskError:
         """Dinky refused to stop the job: because it could not, or because there was none to stop any more."""
@@ -210,14 +230,16 @@ class NewStart:
             raise RivalJobError(str(error))
         return newest.id
 
-    def _check_none_older(self, newest: JobInstance | None) -> None:
+    def _check_none_older(self, newest: JobInstance | None, runs: bool) -> None:
         """A start would be beside a job that runs, though a later one has ended; and Dinky stops only the newest.
 
         :raises DinkyTaskError: there is such a job.
         """
-        if newest is None or newest.status.is_active:
+        if newest is None or runs:
             return
-        found = self.hook.client.run(older_jobs(self.hook.config, self._task_id, newest))
+        found = self.hook.client.run(
+            older_jobs(self.hook.config, self._task_id, newest, self.job_manager_address)
+        )
         for older in found.running:
             raise self._error(
                 f"{older} is {older.status}, though job instance {newest.id}, which was started after "

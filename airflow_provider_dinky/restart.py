@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Restarting a task's job without ever leaving it down silently.
 
-Two ways. ``endpoint`` is Dinky's own restartTask, one call in which Dinky takes a savepoint, cancels and submits.
-``steps`` does the same in steps of our own: stop with savepoint, wait for the end, submit from its path. Dinky's
-call drops the variables of the running job, stops the job before it finds out that a given path is bad, and tells
-an anonymous caller nothing of the savepoint it took when the new start fails; and its job carries no mark, so that
-without a task state store a retry could not tell it from the old one. Where one of these matters, ``auto`` takes the
-steps.
+Two ways. ``steps`` stops the job with a savepoint, waits for its end, and submits from the path. ``endpoint`` is
+Dinky's own restartTask, one call in which Dinky takes a savepoint, cancels and submits, for who asks for it: it drops
+the variables of the running job, stops the job before it finds out that a given path is bad, and tells an anonymous
+caller nothing of the savepoint it took when the new start fails; and its job carries no mark, so that without a task
+state store a retry could not tell it from the old one.
 
 Each step is written down before it is taken. A retry reads the last entry, finds out what stands, and goes on from
 there; it never acts while an earlier step may still be under way in the server.
@@ -15,13 +14,13 @@ there; it never acts while an earlier step may still be under way in the server.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_dinky.before_clear import BeforeClear
 from airflow_provider_dinky.client import calls
-from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.errors import DinkyError, DinkyRefusedError
 from airflow_provider_dinky.client.job_config import JobConfig
 from airflow_provider_dinky.client.models import SubmitResult
 from airflow_provider_dinky.client.status import JobStatus
@@ -29,6 +28,7 @@ from airflow_provider_dinky.exceptions import StateLostError
 from airflow_provider_dinky.followed import FollowedJob
 from airflow_provider_dinky.intent import Intent, Step
 from airflow_provider_dinky.new_start import NewStart
+from airflow_provider_dinky.operations.stop import can_refresh
 from airflow_provider_dinky.savepoints import Taken, newest_savepoint_id, take_savepoint, taken_since
 
 if TYPE_CHECKING:
@@ -36,13 +36,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Method = Literal["auto", "endpoint", "steps"]
+Method = Literal["steps", "endpoint"]
+_STOP_FAILED = "stop job failed"
+"""What Dinky says when the old job of its own restart has not ended within 22 s."""
+IfUnknown = Literal["fail", "start"]
+Prepare = Callable[["JobInstance | None", bool], "str | None"]
+FromLastJob = Callable[["JobInstance | None"], "str | None"]
 
 
-Prepare = Callable[["JobInstance | None"], "str | None"]
+def _nothing_to_prepare(old: JobInstance | None, runs: bool) -> str | None:
+    return None
 
 
-def _nothing_to_prepare(old: JobInstance | None) -> str | None:
+def _without_state(last: JobInstance | None) -> str | None:
     return None
 
 
@@ -50,12 +56,17 @@ def _nothing_to_prepare(old: JobInstance | None) -> str | None:
 class Restart(NewStart):
     """One restart of a task's job, by one run of an Airflow task.
 
-    :param prepare: called with the task's newest job (which may have ended) before anything is touched; returns the
+    :param prepare: called with the task's newest job, and whether it runs, before anything is touched; returns the
         path to resume from, None for a savepoint that is still to be taken; what it raises ends the restart.
+    :param from_last_job: called with the task's newest job, which does not run, if there is no path to resume from;
+        returns the one of its newest state, None for a start without; what it raises ends the restart.
+    :param if_unknown: what to do about a job that Dinky cannot see, and that may run.
     """
 
-    method: Method = "auto"
+    method: Method = "steps"
     prepare: Prepare = _nothing_to_prepare
+    from_last_job: FromLastJob = _without_state
+    if_unknown: IfUnknown = "fail"
 
     def run(self) -> SubmitResult:
         """Do it, or go on where an earlier try has died.
@@ -90,49 +101,80 @@ class Restart(NewStart):
 
     def _afresh(self, after: Intent | None = None) -> SubmitResult:
         """Restart what runs now; ``after`` is the step before, which has left the job running, or seemed to."""
-        old = self._in_sight(self.hook.get_latest_job_instance(self._task_id))
-        self._check_none_older(old)
-        path = self.prepare(old)
-        if old is None or old.status.is_final:
-            tried = after is not None or (self.starter.is_retry and not self._journal.is_kept)
-            if tried and old is not None:
-                own = self._started_from(old)
-                if old.status != JobStatus.FAILED:
-                    return self._resume_after_unknown_stop(old, after, path, own)
-                path = path or own
-            elif old is not None:
-                stopped = BeforeClear(self.hook, self.starter).stopped(old, path)
-                if stopped is not None:
-                    self._journal.note(stopped)
-                    return self._submit_or_go_back(stopped, old)
-            log.info("Dinky task %s does not run; restart is a plain start", self._task_id)
-            return self.starter.start(path, self.variables or {}, old.id if old else 0)
-        variables = self._variables(old, "Nothing was touched")
-        if self._by_endpoint(variables, path):
+        old, runs = self._newest_now()
+        self._check_none_older(old, runs)
+        if runs and self.method == "endpoint" and self.variables:
+            raise self._error(
+                "Dinky's own restart cannot carry variables; use method 'steps'. Nothing was touched"
+            )
+        path = self.prepare(old, runs)
+        if old is None or not runs:
+            return self._start_what_does_not_run(old, after, path)
+        if self.method == "endpoint":
             return self._restart_by_endpoint(old, path)
+        self._variables(old, "Nothing was touched")
         return self._restart_in_steps(old, path)
 
-    def _in_sight(self, job: JobInstance | None) -> JobInstance | None:
-        if job is not None and job.status.is_active and self.hook.config.has_credentials:
-            # What Dinky says lags behind Flink by up to ten seconds, and UNKNOWN stays until somebody asks.
-            job = self.hook.refresh_job_instance(job.id)
-        if job is not None and job.status == JobStatus.UNKNOWN:
-            raise self._error(
-                f"Dinky lost sight of job instance {job.id}, which may still be running; a restart would start a "
-                "second job beside it, without state. Nothing was touched. Check the job's Flink cluster; signed in, "
-                "Dinky can be made to look again"
-            )
-        return job
+    def _start_what_does_not_run(
+        self, old: JobInstance | None, after: Intent | None, path: str | None
+    ) -> SubmitResult:
+        tried = after is not None or (self.starter.is_retry and not self._journal.is_kept)
+        if tried and old is not None:
+            own = self._started_from(old)
+            if old.status != JobStatus.FAILED:
+                return self._resume_after_unknown_stop(old, after, path, own)
+            path = path or own
+        before_clear = BeforeClear(self.hook, self.starter)
+        if old is not None and not tried:
+            stopped = before_clear.stopped(old, path)
+            if stopped is not None:
+                self._journal.note(stopped)
+                return self._submit_or_go_back(stopped, old)
+        log.info("Dinky task %s does not run; restart is a start", self._task_id)
+        path = path or self.from_last_job(old)
+        if path is None and old is not None and not tried:
+            before_clear.say_what_to_look_at(old)
+        return self._start_from(old, path)
 
-    def _by_endpoint(self, variables: Mapping[str, Any], path: str | None) -> bool:
-        if self.method == "endpoint" and self.variables:
-            raise self._error(
-                "Dinky's own restart cannot carry variables; use method 'steps' or 'auto'. Nothing was touched"
-            )
-        if self.method != "auto":
-            return self.method == "endpoint"
-        provable = self.hook.config.has_credentials and self._journal.is_kept
-        return provable and not variables and not path
+    def _start_from(self, old: JobInstance | None, path: str | None) -> SubmitResult:
+        """Start what does not run; one that goes on from the last job's state takes over its variables, too."""
+        variables = self.variables
+        if variables is None and path and old is not None and self.method != "endpoint":
+            variables = self._variables_of(old)
+        return self.starter.start(path, variables or {}, old.id if old else 0)
+
+    def _newest_now(self) -> tuple[JobInstance | None, bool]:
+        """The task's newest job as it is now, and whether it runs.
+
+        :raises DinkyTaskError: Dinky calls it UNKNOWN, and whether it runs is not known.
+        """
+        job, config = self.hook.get_latest_job_instance(self._task_id), self.hook.config
+        in_sight = job is not None and job.status.is_active and job.status != JobStatus.UNKNOWN
+        # What Dinky says lags behind Flink by up to ten seconds.
+        if job is not None and in_sight and self.hook.client.run(can_refresh(config, self._task_id)):
+            job = self.hook.refresh_job_instance(job.id)
+        if job is None or job.status != JobStatus.UNKNOWN:
+            return job, job is not None and job.status.is_active
+        seen = self._unknown(job)
+        if seen.status != JobStatus.UNKNOWN:
+            return job.model_copy(update={"status": seen.status}), seen.status.is_active
+        noted = f" ({config.redact(seen.error)})" if seen.error else ""
+        is_unknown = f"job instance {job.id} is UNKNOWN: {seen.reason}{noted}"
+        if seen.is_gone or self.if_unknown == "start":
+            as_told = "" if seen.is_gone else "; it counts as ended, as if_unknown='start' says"
+            log.warning("Dinky task %s: %s%s", self._task_id, is_unknown, as_told)
+            return job, False
+        asks = (
+            ""
+            if config.has_credentials
+            else " To have Flink asked whether it knows the job, sign in, or allow Flink REST and give "
+            "job_manager_address."
+        )
+        raise self._error(
+            f"{is_unknown}. A new job could be a second one beside it. Nothing was touched. Bring the cluster back and "
+            f"retry: once Flink answers that it does not know the job, it counts as ended.{asks} If you know that the "
+            "job does not run, if_unknown='start' starts a new one from its newest state"
+        )
 
     def _check_in_place(self, old: JobInstance) -> None:
         # Dinky stops whatever is the task's newest job by then, and checking the SQL may have taken long.
@@ -219,17 +261,18 @@ class Restart(NewStart):
         return stopped
 
     def _after_stopped(self, stopped: Intent) -> SubmitResult:
-        old = self._wait_for_end(stopped.baseline)
-        if old.status.is_final:
+        old, has_ended = self._wait_for_end(stopped.baseline)
+        if has_ended:
             return self._submit_or_go_back(stopped, old)
         now = "so no new job was started. Once it has ended, a retry of this task resumes from"
         if old.status == JobStatus.RUNNING and self.starter.pace.now() >= stopped.settled_at:
             # It runs on: what was taken for the savepoint of our stop was none, so the next try stops it again.
             self._journal.note(stopped.then(Step.RETURNED, taken=None, resume_from=None))
             now = "so no new job was started. A retry of this task stops it again, or once it has ended resumes from"
+        waited = "" if old.status == JobStatus.UNKNOWN else f" after {self.stop_timeout:g} s"
         raise self._error(
-            f"job instance {old.id} was stopped with savepoint {stopped.taken}, but is still {old.status} after "
-            f"{self.stop_timeout:g} s, {now} {stopped.resume_from}; by hand, resume from {stopped.taken}"
+            f"job instance {old.id} was stopped with savepoint {stopped.taken}, but is still {old.status}{waited}, "
+            f"{now} {stopped.resume_from}; by hand, resume from {stopped.taken}"
         )
 
     # By Dinky's own call.
@@ -301,13 +344,26 @@ class Restart(NewStart):
         ).model_copy(update={"job_config": JobConfig(save_point_path=path)})
 
     def _endpoint_failed(self, sent: Intent, error: DinkyError) -> SubmitResult:
-        old = self._wait_for_end(sent.baseline)
-        if not old.status.is_final:
+        old, has_ended, before = self._after_refusal(sent, error)
+        if not has_ended:
             self._journal.note(sent.then(Step.RETURNED))
-            raise self._error(
-                f"Job instance {old.id} is {old.status}; no new job was started", error
-            ) from error
+            now = "runs on untouched" if before else f"is {old.status}"
+            raise self._error(f"Job instance {old.id} {now}; no new job was started", error) from error
         self._go_back(self._stopped_by_endpoint(sent, old, error), old, error)
+
+    def _after_refusal(self, sent: Intent, error: DinkyError) -> tuple[JobInstance, bool, bool]:
+        """The old job after Dinky has refused the restart; whether it has ended; whether it was never touched.
+
+        Dinky submits the new job only when it itself calls the old one ended, and says "stop job failed" if that takes
+        too long. So a refusal (code 1) for another reason, while Dinky calls the old job active, came before the stop.
+        """
+        old = self.hook.get_job_instance(sent.baseline)
+        if old.status.is_final:
+            return old, True, False
+        is_refusal = isinstance(error, DinkyRefusedError) and error.code == 1
+        if is_refusal and _STOP_FAILED not in str(error).lower():
+            return old, False, True
+        return (*self._wait_for_end(sent.baseline), False)
 
     def _stopped_by_endpoint(self, sent: Intent, old: JobInstance, error: DinkyError | None) -> Intent:
         taken = self._taken_since(sent, old.job_id)
@@ -325,10 +381,10 @@ class Restart(NewStart):
 
     def _start_again(self, stored: Intent) -> SubmitResult:
         """The new job is not there, or has failed: start it from where it was to start."""
-        newest = self._in_sight(self.hook.get_latest_job_instance(self._task_id))
-        if newest is not None and newest.status.is_active:
+        newest, runs = self._newest_now()
+        if runs:
             return self._afresh(stored)
-        self._check_none_older(newest)
+        self._check_none_older(newest, runs)
         old = self.hook.get_job_instance(stored.baseline) if stored.baseline else newest
         if old is None:
             return self._afresh()

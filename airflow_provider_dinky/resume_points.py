@@ -42,6 +42,7 @@ class ResumePoint:
     :param job_id: Flink's id of the job it is of; None where that is not known.
     :param completed_at: when it was complete, in milliseconds since 1970 by Flink's clock; None where nobody tells.
     :param lost_on_cancel: its job has not ended, and is not known to keep it when it is cancelled.
+    :param is_earlier: the last job neither took it nor was started from it.
     """
 
     path: str
@@ -49,6 +50,7 @@ class ResumePoint:
     job_id: str | None = None
     completed_at: int | None = None
     lost_on_cancel: bool = False
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def resolve(
     *,
     if_no_state: str = "fail",
     job_manager_address: str | None = None,
+    left_by: str | None = None,
 ) -> Resolved:
     """Find out what a ``savepoint_path`` stands for. A path is taken as given.
 
@@ -109,6 +112,8 @@ def resolve(
     :param if_no_state: what to do where nothing is known: ``fail``, or a ``fresh`` start without state. Where nobody
         could look, it fails in any case: a start without state would throw away what is there.
     :param job_manager_address: ``host:port`` of the job manager; for a connection without credentials.
+    :param left_by: a sentence on the last job, whose state is looked for though nobody has asked for it. Then
+        ``fresh`` counts for a connection without credentials, too, which may not look.
     :raises DinkyTaskError: nothing is known, or nobody may look; says what was looked at and what to do.
     :raises DinkyError: Dinky does not answer.
     """
@@ -128,18 +133,28 @@ def resolve(
     job = hook.get_latest_job_instance(dinky_task_id)
     known = hook.client.run(known_state_steps(config, dinky_task_id, job, job_manager_address))()
     point = {"latest": known.savepoint, "latest-checkpoint": known.checkpoint}.get(path, known.newest)
+    looked_at = known.looked_at
+    if point is not None and point.is_earlier and left_by is not None:
+        looked_at += (f"{point.kind} {point.path} is of an earlier job",)
+        point = None
     if point is not None:
         why = config.redact(_chosen(path, point, known))
         return Resolved(point.path, point.kind, why, True, point.lost_on_cancel)
-    looked = "; ".join(known.looked_at)
+    looked = config.redact("; ".join(looked_at))
     unseen = known.hidden or (job is not None and not config.has_credentials)
-    if if_no_state == "fresh" and (path == "latest" or not unseen):
+    may_be_blind = left_by is not None and not config.has_credentials
+    if if_no_state == "fresh" and (path == "latest" or not unseen or may_be_blind):
         return Resolved(None, None, f"A start without state, since none is known: {looked}", True)
     other = {
         "latest-checkpoint": known.newest and "'latest-state'",
         "latest-state": known.savepoint and "'latest'",
     }
     instead = f" or {other[path]}" if other.get(path) else ""
+    if left_by is not None:
+        raise DinkyTaskError(
+            f"connection '{hook.dinky_conn_id}': {left_by}, and no state of it is known that a new job could resume "
+            f"from: {looked}. Nothing was started. Give savepoint_path, or start without state (if_no_state='fresh')"
+        )
     fresh = "no savepoint_path" if if_no_state == "fresh" else "if_no_state='fresh', or no savepoint_path"
     raise DinkyTaskError(
         f"{asked}: no such state is known: {looked}. Give the path itself{instead}, or start without state ({fresh})"
@@ -245,7 +260,7 @@ class _Choice:
         if started_from:
             return started_from, "the last job was started from it and has none of its own"
         if savepoint:
-            return savepoint, "no state of the last job is there"
+            return replace(savepoint, is_earlier=True), "no state of the last job is there"
         return None, "; ".join(self.looked_at)
 
     # Savepoints.

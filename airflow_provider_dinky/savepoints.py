@@ -89,7 +89,7 @@ def taken_since(
             if savepoint.id > known_id
             and savepoint.path
             and (not job_id or is_savepoint_of(savepoint.path, job_id))
-            and not (stops and _let_it_run(savepoint))
+            and not (stops and let_it_run(savepoint))
         ),
         None,
     )
@@ -119,5 +119,6 @@ def _newest(hook: DinkyHook, dinky_task_id: int) -> Savepoint | None:
     return savepoints[0] if savepoints else None
 
 
-def _let_it_run(savepoint: Savepoint) -> bool:
+def let_it_run(savepoint: Savepoint) -> bool:
+    """Whether the job ran on after this savepoint, as far as Dinky tells."""
     return (savepoint.type or "").lower() == "trigger"

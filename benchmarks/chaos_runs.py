@@ -96,7 +96,7 @@ def draw(seed: int, number: int, variant: Variant) -> Scenario:
     chance = random.Random(f"{seed}/{number}")
     kind: Literal["submit", "restart"] = chance.choice(("submit", "restart"))
     task = chance.choice((*STREAMS, *BOUNDED) if kind == "submit" else STREAMS)
-    method = chance.choice(("auto", "steps", "endpoint"))
+    method = chance.choice(("steps", "endpoint"))
     bad_path, gives_variables = chance.random() < 0.1, chance.random() < 0.5
     tries = tuple(_draw_try(chance) for _ in range(chance.randint(1, 4)))
     savepoints_fail, slow_stop = chance.random() < 0.1, chance.choice((0.3, 0.3, 15.0, 40.0, 100.0))
@@ -105,7 +105,7 @@ def draw(seed: int, number: int, variant: Variant) -> Scenario:
     if VARIABLES[task] and (kind == "submit" or gives_variables or not variant.signed_in):
         parameters["variables"] = VARIABLES[task]
     if kind == "restart":
-        parameters["method"] = "auto" if VARIABLES[task] else method
+        parameters["method"] = "steps" if VARIABLES[task] else method
         parameters["stop_timeout"] = stop_timeout
     if kind == "restart" and bad_path:
         parameters["savepoint_path"] = "file:/nowhere/savepoint"

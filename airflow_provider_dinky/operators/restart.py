@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from airflow_provider_dinky.restart import Method
     from airflow_provider_dinky.submission import Starter
 
+
+def _method(method: Any) -> Method:
+    if method == "auto":
+        raise ValueError(
+            "method='auto' is gone: leave method out, which is 'steps', or give 'endpoint' for Dinky's own restart"
+        )
+    checked: Method = choice("method", method, ("steps", "endpoint"))
+    return checked
+
+
 _NEWEST_STATE = ("latest", "latest-state")
 """What a savepoint that is taken just now answers best."""
 
@@ -31,8 +41,12 @@ class RestartTaskOperator(StartingOperator):
 
     Without a path: takes a savepoint, stops the job and resumes from it; with one: stops the job and resumes from
     that. If the new start fails, the job is started again from the savepoint just taken, and the Airflow task fails
-    with both reasons; if the savepoint fails, nothing is touched. A job that Dinky lost sight of (UNKNOWN) is never
-    restarted. On a task that does not run, restart is a plain start.
+    with both reasons; if the savepoint fails, nothing is touched. A job that Dinky cannot see (UNKNOWN) and that may
+    run is not restarted.
+
+    A task that does not run is started from the newest state of its last job (``latest-state``), which the log names;
+    if none is known, or none is visible, ``if_no_state`` decides. Without state it is started only if it never ran, or
+    if its last job is FINISHED and no savepoint ended it: a batch.
 
     With ``wait_for="checkpointed"`` this is a deployment in one task: check the SQL (``check_sql``), savepoint, stop,
     start from it, wait until the first checkpoint is complete; if the new job fails before, or takes longer than
@@ -48,11 +62,14 @@ class RestartTaskOperator(StartingOperator):
         since there is no newer state than that. Templated.
     :param variables: values for ``${name}`` in the task's SQL ("fragment" must be on in the task). Templated.
         None takes over those of the running job, where Dinky shows them (signed in).
-    :param method: ``endpoint`` is Dinky's own restartTask; ``steps`` does the same in steps of our own; ``auto``
-        takes the endpoint where that can do the whole job: signed in, no variables, no path.
+    :param method: ``steps`` stops the job with a savepoint, waits for its end and submits from the path; ``endpoint``
+        is Dinky's own restartTask, which carries no variables, and starts a job that does not run without state.
     :param stop_timeout: seconds the old job may take to end.
-    :param if_no_state: what to do if ``savepoint_path="latest..."`` finds nothing: ``fail``, or start ``fresh``,
-        without state.
+    :param if_unknown: what to do if the task's newest job is UNKNOWN and its Flink cluster cannot be reached, so that
+        it may run: ``fail``, or ``start`` a new one from its newest state. One that Flink does not know any more has
+        ended.
+    :param if_no_state: what to do if ``savepoint_path="latest..."`` finds nothing, or the newest state of a job that
+        does not run any more is not known: ``fail``, or start ``fresh``, without state.
     :param check_sql: let Dinky check the task's SQL before anything is stopped or started.
     :param wait_for: ``submitted`` (Dinky accepted it), ``running`` (it is up), ``checkpointed`` (it is up and has
         completed its first checkpoint) or ``finished`` (it is done).
@@ -77,8 +94,9 @@ class RestartTaskOperator(StartingOperator):
         dinky_conn_id: str = DEFAULT_CONNECTION,
         savepoint_path: str | None = None,
         variables: Mapping[str, Any] | None = None,
-        method: Method = "auto",
+        method: Method = "steps",
         stop_timeout: float = 180.0,
+        if_unknown: Literal["fail", "start"] = "fail",
         if_no_state: Literal["fail", "fresh"] = "fail",
         check_sql: bool = False,
         wait_for: WaitForName = "running",
@@ -110,7 +128,8 @@ class RestartTaskOperator(StartingOperator):
             lineage_sql=lineage_sql,
             **kwargs,
         )
-        self.method = choice("method", method, ("auto", "endpoint", "steps"))
+        self.method = _method(method)
+        self.if_unknown = choice("if_unknown", if_unknown, ("fail", "start"))
         self.stop_timeout = seconds("stop_timeout", stop_timeout)
 
     def execute(self, context: Context) -> int | None:
@@ -126,16 +145,22 @@ class RestartTaskOperator(StartingOperator):
         dinky_task_id: int,
         variables: Mapping[str, Any] | None,
         old: JobInstance | None,
+        runs: bool,
     ) -> str | None:
-        is_running = old is not None and old.status.is_active
-        if is_running and self._given_path() in _NEWEST_STATE:
+        if runs and self._given_path() in _NEWEST_STATE:
             self._check(dinky_task_id, variables)
             path = None
         else:
-            path = self._prepare(context, dinky_task_id, variables, stops_a_job=is_running)
-        if old is not None and is_running:
+            path = self._prepare(context, dinky_task_id, variables, stops_a_job=runs)
+        if old is not None and runs:
             self._announce_stop(context, dinky_task_id, old.id)
         return path
+
+    def _newest_state(self, context: Context, dinky_task_id: int, last: JobInstance | None) -> str | None:
+        # Who has asked for "latest..." has got its answer; Dinky's own restart of what does not run is a submit.
+        if self._given_path() is not None or self.method == "endpoint":
+            return None
+        return self._from_last_job(context, dinky_task_id, last)
 
     def _restart(
         self,
@@ -152,8 +177,11 @@ class RestartTaskOperator(StartingOperator):
             starter,
             variables,
             self.stop_timeout,
-            self.method,
+            self.job_manager_address,
+            method=self.method,
             prepare=partial(self._prepare_restart, context, task_id, variables),
+            from_last_job=partial(self._newest_state, context, task_id),
+            if_unknown=self.if_unknown,
         ).run()
         self._give_way(starter, result, before)
         done = starter.journal.last()
@@ -174,5 +202,8 @@ class RestartTaskOperator(StartingOperator):
             return None
         starter = self._starter(context, self._checked_task_id())
         return partial(
-            NewStart(self.hook, starter, self._given_variables(), self.stop_timeout).roll_back, job
+            NewStart(
+                self.hook, starter, self._given_variables(), self.stop_timeout, self.job_manager_address
+            ).roll_back,
+            job,
         )

@@ -13,8 +13,9 @@ from airflow_provider_dinky.operators.following import FollowingOperator
 from airflow_provider_dinky.parameters import choice, path_of, variables_of, whole_number
 
 if TYPE_CHECKING:
-    from airflow_provider_dinky.client.models import SubmitResult
+    from airflow_provider_dinky.client.models import JobInstance, SubmitResult
     from airflow_provider_dinky.intent import Intent
+    from airflow_provider_dinky.resume_points import Resolved
     from airflow_provider_dinky.submission import Starter
 
 
@@ -92,13 +93,44 @@ class StartingOperator(FollowingOperator):
                 "Nothing was touched. Take a savepoint instead (savepoint_path=None), or let the job keep them "
                 "(execution.checkpointing.externalized-checkpoint-retention)"
             )
+        self._say_where_from(context, found)
+        # A task that was killed meanwhile starts nothing any more.
+        self._check_not_killed()
+        return found.path
+
+    def _from_last_job(self, context: Context, dinky_task_id: int, last: JobInstance | None) -> str | None:
+        """Where to resume from though nobody gave a path: the newest state of the last job, if it has left some.
+
+        :param last: the task's newest job instance, which does not run; None for none.
+        :return: the path; None for a start without state.
+        :raises DinkyTaskError: it has left some, or may have, and none is known; ``if_no_state`` is "fail".
+        """
+        from airflow_provider_dinky.operations.restore_point import last_job
+        from airflow_provider_dinky.resume_points import resolve
+
+        address = self.job_manager_address
+        left = self.hook.client.run(last_job(self.hook.config, dinky_task_id, last, address))
+        if not left.has_state:
+            self.log.info("A start without state: %s", left.why)
+            return None
+        found = resolve(
+            self.hook,
+            dinky_task_id,
+            "latest-state",
+            if_no_state=self.if_no_state,
+            job_manager_address=address,
+            left_by=left.why,
+        )
+        level = self.log.info if found.path else self.log.warning
+        level("Nothing of Dinky task %s runs: %s", dinky_task_id, left.why)
+        self._say_where_from(context, found)
+        return found.path
+
+    def _say_where_from(self, context: Context, found: Resolved) -> None:
         if found.is_chosen:
             self.log.info("%s", found.why)
             point = {"path": found.path, "kind": found.kind, "why": found.why}
             self._push(context, {"resume_point": point})
-        # A task that was killed meanwhile starts nothing any more.
-        self._check_not_killed()
-        return found.path
 
     def _check(self, dinky_task_id: int, variables: Mapping[str, Any] | None) -> None:
         from airflow_provider_dinky.sql_check import check_sql

@@ -117,6 +117,7 @@ CHAINS: tuple[dict[str, Callable[[Run], bool]], ...] = (
     {
         "keep_running": _one_runs,
         "restart_with_savepoint": _new_job_from_savepoint_of_old,
+        "restart_by_endpoint": _new_job_from_savepoint_of_old,
         "savepoint_then_submit_elsewhere": _runs_elsewhere_too,
         "cancel_at_end_of_day": _none_runs,
     },

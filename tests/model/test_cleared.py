@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dinky.client import wire
-from tests.model.scene import BAD_GATEWAY, CODE_5, HTML, Scene, crash, restart, scene, scenes, signed_in
+from tests.model.scene import CODE_5, HTML, Scene, crash, restart, scene, scenes, signed_in
 from tests.model.world import STREAM, Run
 
 __all__ = ["scene", "signed_in"]
@@ -176,7 +176,7 @@ class TestIsNotUsed:
     @pytest.mark.parametrize("how", ["cancel", "fail"])
     def test_when_a_job_was_started_since(self, is_signed_in: bool, how: str) -> None:
         for stage in scenes(signed_in=is_signed_in, has_store=True):
-            run = restart()
+            run = restart(if_no_state="fresh")
             path = died_when_stopped(stage, run)
             assert stage.attempt(Run("submit", STREAM, {}, run_id="other")) == "done"
             stage.wait(30)
@@ -192,7 +192,7 @@ class TestIsNotUsed:
             assert f"savepoint {path}, which this task took before it was cleared, is not used" in run.told
 
     def test_when_the_new_job_was_there_and_was_cancelled(self, scene: Scene) -> None:
-        """What is written down last is then a start beside that one, and not beside the one that was stopped."""
+        """It is the newest state of the new job then, which was started from it and has none of its own."""
         old = scene.running()
         run = restart()
         assert scene.attempt(run) == "done"
@@ -205,9 +205,8 @@ class TestIsNotUsed:
         run.clear()
 
         assert scene.attempt(run) == "done", run.told
-        assert resumed_from(scene) is None
         (path,) = scene.job(old.jid).savepoints
-        assert f"savepoint {path}, which this task took before it was cleared, is not used" in run.told
+        assert resumed_from(scene) == path
 
     def test_when_the_job_went_on_after_it_and_failed(self, scene: Scene) -> None:
         old = scene.running()
@@ -220,9 +219,8 @@ class TestIsNotUsed:
         run.clear()
 
         assert scene.attempt(run) == "done", run.told
-        assert resumed_from(scene) is None
         (path,) = scene.job(old.jid).savepoints
-        assert f"there is savepoint {path} of job instance 1, which is FAILED" in run.told
+        assert resumed_from(scene) == path, "it is the newest state of the job that failed"
 
     def test_when_a_job_that_was_started_since_runs(self, scene: Scene) -> None:
         run = restart()
@@ -262,7 +260,8 @@ class TestIsNotUsed:
         run.clear()
 
         assert scene.attempt(run) == "done", run.told
-        assert resumed_from(scene) is None
+        # By its name the savepoint is the last job's.
+        assert resumed_from(scene) == scene.job(old.jid).savepoints[-1]
 
     @pytest.mark.parametrize("case", ["on its way", "from elsewhere", "somebody else's"])
     def test_when_the_newest_submit_is_no_proof(self, case: str) -> None:
@@ -275,9 +274,8 @@ class TestIsNotUsed:
             run.clear()
 
             assert stage.attempt(run) == "done", run.told
-            assert resumed_from(stage) is None
-            assert f"there is savepoint {path} of job instance 1" in run.told
-
+            assert resumed_from(stage) == path, "not as its own, but as the state that the last job has left"
+    
     def test_when_somebody_else_has_stopped_the_job(self, signed_in: Scene) -> None:
         old = signed_in.running()
         run = restart()
@@ -289,28 +287,15 @@ class TestIsNotUsed:
         run.clear()
 
         assert signed_in.attempt(run) == "done", run.told
-        assert resumed_from(signed_in) is None
-        assert f"there is savepoint {path} of job instance 1" in run.told
-        assert "is not proved" in run.told
+        assert resumed_from(signed_in) == path
 
 
 class TestWhatToLookAt:
-    def test_is_the_savepoint_that_dinky_lists(self) -> None:
-        for stage in scenes(signed_in=True, has_store=False):
-            run = restart()
-            path = died_when_stopped(stage, run)
-            run.clear()
-
-            assert stage.attempt(run) == "done", run.told
-            assert resumed_from(stage) is None
-            assert f"there is savepoint {path} of job instance 1" in run.told
-            assert "give savepoint_path" in run.told
-
     @pytest.mark.parametrize("has_store", [True, False], ids=["store", "no store"])
     def test_is_dinky_where_nobody_knows_the_path(self, has_store: bool) -> None:
         for stage in scenes(signed_in=False, has_store=has_store):
             stage.running()
-            run = restart()
+            run = restart(if_no_state="fresh")
             stage.at("/savepoint", crash, after=True)
             assert stage.attempt(run) == "crashed"
             stage.wait(600)
@@ -319,27 +304,19 @@ class TestWhatToLookAt:
             assert stage.attempt(run) == "done", run.told
             assert "Look into the logs of its earlier tries" in run.told
 
-    def test_is_nothing_for_a_task_that_was_not_cleared(self, signed_in: Scene) -> None:
-        signed_in.running()
-        assert signed_in.attempt(Run("cancel", STREAM, {"with_savepoint": True})) == "done"
-        signed_in.wait(30)
-        run = restart()
+    @pytest.mark.parametrize("is_kept", [True, False], ids=["store", "no store"])
+    def test_is_asked_of_a_person_where_nobody_may_look(self, is_kept: bool) -> None:
+        for stage in scenes(signed_in=False, has_store=is_kept):
+            stage.running()
+            run = restart()
+            stage.at("/savepoint", crash, after=True)
+            assert stage.attempt(run) == "crashed"
+            stage.wait(600)
+            run.clear()
 
-        assert signed_in.attempt(run) == "done"
-        assert resumed_from(signed_in) is None
-        assert "without state" not in run.told
-
-    def test_is_nothing_where_no_savepoint_was_taken(self, signed_in: Scene) -> None:
-        signed_in.running()
-        assert signed_in.attempt(Run("cancel", STREAM, {})) == "done"
-        signed_in.wait(30)
-        run = restart()
-        signed_in.at("/submitTask", lambda: BAD_GATEWAY)
-        assert signed_in.attempt(run) == "failed"
-        run.clear()
-
-        assert signed_in.attempt(run) == "done"
-        assert "without state" not in run.told
+            assert stage.attempt(run) == "failed", run.told
+            assert len(stage.jobs) == 1
+            assert "if_no_state='fresh'" in run.error
 
 
 def test_what_cannot_be_read_any_more_does_not_keep_a_cleared_task_from_starting(scene: Scene) -> None:

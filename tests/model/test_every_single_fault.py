@@ -112,13 +112,12 @@ def submits(world: World) -> int:
 @pytest.mark.parametrize(
     ("method", "dinky_task_id", "after"),
     [
-        ("auto", STREAM, 1.0),
-        ("auto", STREAM, 400.0),
-        ("auto", PAYMENTS, 1.0),
         ("steps", STREAM, 1.0),
+        ("steps", STREAM, 400.0),
+        ("steps", PAYMENTS, 1.0),
         ("endpoint", STREAM, 1.0),
     ],
-    ids=["auto", "auto, retried later", "auto, with variables", "steps", "endpoint"],
+    ids=["steps", "steps, retried later", "steps, with variables", "endpoint"],
 )
 def test_restart_ends_with_one_job_that_has_the_state(
     variant: dict[str, bool], method: str, dinky_task_id: int, after: float

@@ -174,7 +174,7 @@ class NeverDown(NeverTwice):
     def an_earlier_try_failed(self) -> None:
         """Only the job that a restart is of runs yet."""
 
-    @initialize(method=st.sampled_from(["auto", "steps", "endpoint"]))
+    @initialize(method=st.sampled_from(["steps", "endpoint"]))
     def by(self, method: str) -> None:
         self.method = method
 
@@ -201,7 +201,7 @@ class NeverDown(NeverTwice):
         remedies = ["find it in Dinky", "Look into Dinky", "give savepoint_path"]
         if self.run.clears:
             # A clear forgets what the tries before have stopped: the task is found down, and that is said.
-            remedies.append("does not run")
+            remedies += ["does not run", "Give savepoint_path"]
         assert any(path in told for path in paths) or any(remedy in told for remedy in remedies), (
             f"the job is down, and nobody says so: {told}"
         )

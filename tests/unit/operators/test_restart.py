@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError, StateLostError
+from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.operators.dinky import RestartTaskOperator, SubmitTaskOperator
+from airflow_provider_dinky.pace import Pace
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.submission import Starter
 from tests.airflow_task import StateStore, execute, new_context
 
-STREAM, REPORT, PAYMENTS = 1, 2, 7
+STREAM, REPORT, PAYMENTS, CHECKPOINTED = 1, 2, 7, 10
+SPEED = 60
+ON_THE_SANDBOXS_CLOCK = Pace(lambda: time.time() * SPEED, lambda seconds: time.sleep(seconds / SPEED))
 
 
 def restart(dinky_task_id: Any = STREAM, **kwargs: Any) -> RestartTaskOperator:
@@ -89,20 +93,6 @@ class TestRestart:
         assert states(sandbox)[-1] == "RUNNING"
         assert len(sandbox.engine.jobs) == 3
 
-    @pytest.mark.parametrize("before", ["never_ran", "finished"])
-    def test_of_a_task_that_does_not_run_is_a_plain_start(
-        self, sandbox: Sandbox, conn_id: str, before: str
-    ) -> None:
-        if before == "finished":
-            start(REPORT, wait_for="finished")
-        task = restart(REPORT, dinky_conn_id=conn_id)
-        execute(task, new_context(task))
-
-        # A bounded job, which on a busy machine has ended by now.
-        assert sandbox.engine.jobs[-1].state in ("RUNNING", "FINISHED")
-        assert len(sandbox.engine.jobs) == (2 if before == "finished" else 1)
-        assert sandbox.engine.jobs[-1].resumed_from is None
-
     def test_of_plain_sql_runs_it(self, sandbox: Sandbox) -> None:
         task = restart(6)
         context = new_context(task)
@@ -120,24 +110,16 @@ class TestRestart:
         assert states(sandbox)[-1] == "RUNNING"
 
 
-class TestAuto:
-    def test_takes_the_endpoint_where_that_does_the_whole_job(self, sandbox: Sandbox) -> None:
+class TestMethod:
+    def test_takes_the_steps_unless_told_otherwise(self, sandbox: Sandbox, conn_id: str) -> None:
         start()
-        task = restart()
-        execute(task, new_context(task, store=StateStore()))
-        assert used(sandbox) == "endpoint"
-
-    def test_takes_the_steps_where_nothing_can_be_written_down(self, sandbox: Sandbox) -> None:
-        start()
-        task = restart()
-        execute(task, new_context(task))
-        assert used(sandbox) == "steps"
-
-    def test_takes_the_steps_for_an_anonymous_caller_who_could_not_go_back(self, sandbox: Sandbox) -> None:
-        start()
-        task = restart(dinky_conn_id="anonymous")
+        task = restart(dinky_conn_id=conn_id)
         execute(task, new_context(task, store=StateStore()))
         assert used(sandbox) == "steps"
+
+    def test_auto_is_gone_and_the_error_names_what_replaces_it(self) -> None:
+        with pytest.raises(ValueError, match="method='auto' is gone.*'steps'.*'endpoint'"):
+            restart(method="auto")
 
     def test_takes_over_the_variables_of_the_running_job(self, sandbox: Sandbox) -> None:
         start(PAYMENTS, variables={"region": "EU"})
@@ -232,16 +214,6 @@ class TestNeverLeavesItDownSilently:
             execute(task, new_context(task, store=StateStore()))
         assert sandbox.engine.jobs[-1].resumed_from is None
 
-    def test_a_job_out_of_sight_is_not_restarted(self, sandbox: Sandbox, conn_id: str) -> None:
-        start()
-        sandbox.kill_cluster()
-        sandbox.set_status(1, "UNKNOWN")
-        task = restart(dinky_conn_id=conn_id)
-
-        with pytest.raises(DinkyTaskError, match="lost sight of job instance 1.*Nothing was touched"):
-            execute(task, new_context(task))
-        assert len(sandbox.engine.jobs) == 1
-
     def test_a_job_back_in_sight_is(self, sandbox: Sandbox) -> None:
         start()
         sandbox.set_status(1, "UNKNOWN")
@@ -283,6 +255,166 @@ class TestNeverLeavesItDownSilently:
 
         assert sandbox.engine.jobs[-1].resumed_from == sandbox.engine.jobs[0].savepoints[-1]
         assert states(sandbox)[-1] in ("INITIALIZING", "RUNNING")
+
+
+REFUSED = json.dumps(
+    {
+        "code": 1,
+        "msg": "Config key [state.savepoints.dir] is not set. Property [targetDirectory] must be provided.",
+        "data": None,
+        "success": False,
+    }
+)
+
+
+def test_a_plain_refusal_of_the_endpoint_is_final_at_once(sandbox: Sandbox, conn_id: str) -> None:
+    start()
+    sandbox.fault("body", "/restartTask", body=REFUSED, content_type="application/json", count=None)
+    task = restart(dinky_conn_id=conn_id, method="endpoint")
+    task._pace = lambda: Pace(sleep=lambda seconds: pytest.fail("there is nothing to wait for"))
+
+    with pytest.raises(
+        DinkyTaskError, match=r"state\.savepoints\.dir[\s\S]*Job instance 1 runs on untouched"
+    ):
+        execute(task, new_context(task))
+    assert states(sandbox) == ["RUNNING"]
+
+
+class TestOfATaskThatDoesNotRun:
+    """What its last job has left is not thrown away in silence."""
+
+    @staticmethod
+    def ended(sandbox: Sandbox, how: str, dinky_task_id: int = CHECKPOINTED) -> str | None:
+        """Let the task's job end; the path of its newest state."""
+        start(dinky_task_id)
+        with DinkyHook("signed_in") as hook:
+            known = None
+            while known is None and dinky_task_id == CHECKPOINTED:
+                known = hook.get_known_state(dinky_task_id).newest
+                time.sleep(0.02)
+            if how == "FAILED":
+                sandbox.kill_job(sandbox.engine.jobs[-1].jid)
+            elif how == "CANCELED":
+                hook.cancel_task(dinky_task_id)
+            elif how == "gone":
+                sandbox.kill_cluster()
+                sandbox.revive_cluster(jobs_survive=False)
+            else:
+                hook.trigger_savepoint(dinky_task_id, "stop")
+            awaited = {"gone": "UNKNOWN", "stopped": "FINISHED"}.get(how, how)
+            while (last := hook.refresh_job_instance(len(sandbox.engine.jobs))).status != awaited:
+                time.sleep(0.02)
+            newest = hook.get_known_state(last.dinky_task_id or 0).newest
+            return newest.path if newest else None
+
+    @pytest.mark.parametrize("how", ["FAILED", "CANCELED", "stopped"])
+    def test_its_newest_state_is_gone_on_from(
+        self, sandbox: Sandbox, how: str, logged: Callable[[], str]
+    ) -> None:
+        newest = self.ended(sandbox, how)
+        assert newest is not None
+        task = restart(CHECKPOINTED)
+        task._pace = lambda: ON_THE_SANDBOXS_CLOCK
+        context = new_context(task)
+
+        execute(task, context)
+        assert sandbox.engine.jobs[-1].resumed_from == newest == context["ti"].xcom["savepoint_path"]
+        assert f"latest-state is {'savepoint' if how == 'stopped' else 'checkpoint'} {newest}" in logged()
+
+    @pytest.mark.parametrize("how", ["FAILED", "CANCELED"])
+    def test_without_any_it_is_asked_for(self, sandbox: Sandbox, how: str) -> None:
+        self.ended(sandbox, how, STREAM)
+        task = restart()
+        with pytest.raises(DinkyTaskError, match=f"job instance 1, is {how}, and no state of it is known"):
+            execute(task, new_context(task))
+        assert len(sandbox.engine.jobs) == 1
+
+        fresh = restart(if_no_state="fresh")
+        execute(fresh, new_context(fresh, run_id="fresh"))
+        assert sandbox.engine.jobs[-1].resumed_from is None
+
+    def test_where_nobody_may_look_it_is_asked_for(self, sandbox: Sandbox) -> None:
+        self.ended(sandbox, "stopped")
+        task = restart(CHECKPOINTED, dinky_conn_id="anonymous")
+        with pytest.raises(DinkyTaskError, match="not visible without credentials.*if_no_state='fresh'"):
+            execute(task, new_context(task))
+        assert len(sandbox.engine.jobs) == 1
+
+        fresh = restart(CHECKPOINTED, dinky_conn_id="anonymous", if_no_state="fresh")
+        execute(fresh, new_context(fresh, run_id="fresh"))
+        assert sandbox.engine.jobs[-1].resumed_from is None
+
+    def test_one_that_never_ran_is_a_plain_start(self, sandbox: Sandbox, conn_id: str) -> None:
+        task = restart(REPORT, dinky_conn_id=conn_id)
+        execute(task, new_context(task))
+        (job,) = sandbox.engine.jobs
+        assert job.resumed_from is None
+
+    def test_a_batch_is_started_again(self, sandbox: Sandbox) -> None:
+        start(REPORT, wait_for="finished")
+        task = restart(REPORT)
+        execute(task, new_context(task))
+        # A bounded job, which on a busy machine has ended by now.
+        assert sandbox.engine.jobs[-1].state in ("RUNNING", "FINISHED")
+        assert sandbox.engine.jobs[-1].resumed_from is None
+
+    def test_a_batch_whose_end_nobody_may_see_is_asked_for(self, sandbox: Sandbox) -> None:
+        start(REPORT, wait_for="finished")
+        task = restart(REPORT, dinky_conn_id="anonymous")
+        with pytest.raises(DinkyTaskError, match="whether a savepoint ended it is not visible"):
+            execute(task, new_context(task))
+
+    def test_the_endpoint_does_what_dinky_does(self, sandbox: Sandbox, conn_id: str) -> None:
+        self.ended(sandbox, "stopped")
+        task = restart(CHECKPOINTED, dinky_conn_id=conn_id, method="endpoint")
+        execute(task, new_context(task))
+        assert sandbox.engine.jobs[-1].resumed_from is None
+
+    def test_the_variables_of_the_last_job_go_with_its_state(self, sandbox: Sandbox) -> None:
+        start(PAYMENTS, variables={"region": "EU"})
+        with DinkyHook("signed_in") as hook:
+            hook.trigger_savepoint(PAYMENTS, "stop")
+            while hook.refresh_job_instance(1).status.is_active:
+                time.sleep(0.02)
+        task = restart(PAYMENTS)
+        execute(task, new_context(task))
+        assert sandbox.engine.jobs[-1].variables["region"] == "EU"
+
+
+class TestUnknown:
+    """Dinky does not see the job any more."""
+
+    def out_of_sight(self, sandbox: Sandbox) -> None:
+        start(CHECKPOINTED)
+        sandbox.kill_cluster()
+        with DinkyHook("signed_in") as hook:
+            while hook.refresh_job_instance(1).status != "UNKNOWN":
+                time.sleep(0.05)
+
+    def test_is_not_restarted_while_its_cluster_cannot_be_reached(
+        self, sandbox: Sandbox, conn_id: str
+    ) -> None:
+        self.out_of_sight(sandbox)
+        task = restart(CHECKPOINTED, dinky_conn_id=conn_id)
+        task._pace = lambda: ON_THE_SANDBOXS_CLOCK
+
+        with pytest.raises(DinkyTaskError) as failure:
+            execute(task, new_context(task))
+        assert "job instance 1 is UNKNOWN: Dinky cannot reach the job's Flink cluster" in str(failure.value)
+        assert "Nothing was touched" in str(failure.value)
+        if conn_id == "signed_in":
+            assert f"cluster at 127.0.0.1:{sandbox.port}" in str(failure.value)
+        assert len(sandbox.engine.jobs) == 1
+
+    def test_is_started_knowingly_if_told_so(self, sandbox: Sandbox, logged: Callable[[], str]) -> None:
+        start()
+        sandbox.kill_cluster()
+        sandbox.revive_cluster(jobs_survive=False)
+        sandbox.set_status(1, "UNKNOWN")
+        task = restart(dinky_conn_id="anonymous", if_unknown="start", if_no_state="fresh")
+        execute(task, new_context(task))
+        assert states(sandbox)[-1] == "RUNNING"
+        assert "it counts as ended, as if_unknown='start' says" in logged()
 
 
 class TestLostAnswer:
