@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Restart a streaming job by Dinky's own restartTask, for who wants exactly what its button does.
 
-Dinky takes a savepoint, cancels the job and submits from it, in one call. It drops the variables of the running job, and
-starts a task that does not run without state: ``method="steps"``, the default, does neither.
+Dinky takes a savepoint, cancels the job and submits from it, in one call. It drops the variables of the running job,
+and starts a task that does not run without state: ``method="steps"``, the default, does neither.
 
 The task that is restarted: Airflow Variable ``dinky_stream_task`` (in the sandbox: 1, ``orders_stream``).
 """

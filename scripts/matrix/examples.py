@@ -85,7 +85,7 @@ def _one_runs(run: Run) -> bool:
 
 
 def _new_job_from_savepoint_of_old(run: Run) -> bool:
-    old, new = run.jobs(STREAM)
+    *_, old, new = run.jobs(STREAM)
     return not old.active and new.state == "RUNNING" and new.resumed_from in old.savepoints
 
 
