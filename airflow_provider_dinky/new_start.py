@@ -21,7 +21,7 @@ from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
 from airflow_provider_dinky.followed import FollowedJob, look_anew
 from airflow_provider_dinky.intent import Intent, Journal, Step
-from airflow_provider_dinky.operations.concurrent import older_jobs
+from airflow_provider_dinky.operations.concurrent import older_jobs, still_running
 from airflow_provider_dinky.operations.inspect_job import confirm_gone
 from airflow_provider_dinky.operations.stop import STATE_LAG, can_refresh, wait_for_end
 from airflow_provider_dinky.submission import Starter
@@ -237,15 +237,19 @@ class NewStart:
         """
         if newest is None or runs:
             return
-        found = self.hook.client.run(
-            older_jobs(self.hook.config, self._task_id, newest, self.job_manager_address)
-        )
-        for older in found.running:
+        config, run, sleep = self.hook.config, self.hook.client.run, self.starter.pace.sleep
+        found = run(older_jobs(config, self._task_id, newest, self.job_manager_address), sleep=sleep)
+        running = found.running
+        if running and not config.has_credentials:
+            running = run(still_running(running), sleep=sleep)
+        if found.not_visible:
+            log.info("Not looked at, as they are not visible here: %s", found.not_visible)
+        for older in running:
             raise self._error(
                 f"{older} is {older.status}, though job instance {newest.id}, which was started after "
                 f"it, is {newest.status}: two were started at once, and the later one has given way. Dinky stops only "
                 "the newest, so this one cannot be restarted, and a start would be beside it. Nothing was touched; "
-                "stop it in Flink"
+                "stop it with CancelTaskOperator, or in Flink"
             )
 
     def _variables(self, old: JobInstance, so_far: str = "") -> Mapping[str, Any]:

@@ -63,18 +63,23 @@ def _ask(what: str, address: str, job_id: str, view: str, via_dinky: bool) -> Ap
     )
 
 
-def cancel_job(job_manager_address: str, job_id: str) -> ApiCall[None]:
-    """Cancel one Flink job by its own id, whatever Dinky takes for the task's job."""
+def cancel_job(job_manager_address: str, job_id: str, *, via_dinky: bool = False) -> ApiCall[None]:
+    """Cancel one Flink job by its own id, whatever Dinky takes for the task's job.
+
+    :param via_dinky: through Dinky, which passes requests of authenticated users on to Flink (tried on 1.1.0 and
+        1.2.0-dev).
+    """
+    path = f"/jobs/{job_id}"
     return ApiCall(
         f"cancel of Flink job {job_id}",
         "PATCH",
-        f"/jobs/{job_id}",
+        f"/api/flink/{job_manager_address}{path}" if via_dinky else path,
         lambda answer: None,
         params={"mode": "cancel"},
         repeatable=False,
         bare=True,
         patience="flink",
-        base_url=f"http://{job_manager_address}",
+        base_url=None if via_dinky else f"http://{job_manager_address}",
     )
 
 

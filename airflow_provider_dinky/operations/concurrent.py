@@ -113,7 +113,7 @@ def current_jobs(
     older = yield from older_jobs(config, dinky_task_id, newest, job_manager_address)
     running = older.running
     if running and not config.has_credentials:
-        running = yield from _still_running(running)
+        running = yield from still_running(running)
     return CurrentJobs(newest, running[0] if running else None, unknown, older.not_visible)
 
 
@@ -243,8 +243,11 @@ def _state_in_flink(config: DinkyConfig, job: JobInstance, address: str | None) 
     return JobStatus(state) if isinstance(state, str) and state.strip() else None
 
 
-def _still_running(running: tuple[RunningJob, ...]) -> Steps[tuple[RunningJob, ...]]:
-    """Those that are active after as long as Dinky's state may be late; what Flink itself says is not late."""
+def still_running(running: tuple[RunningJob, ...]) -> Steps[tuple[RunningJob, ...]]:
+    """Those that are active after as long as Dinky's state may be late; what Flink itself says is not late.
+
+    For an anonymous connection: with credentials :func:`older_jobs` has looked at each again.
+    """
     found, has_waited = [], False
     for job in running:
         if job.job_manager_address is None and job.job_instance_id is not None:

@@ -16,7 +16,7 @@ from airflow_provider_dinky.client.errors import (
     DinkyNotFoundError,
     DinkyRefusedError,
 )
-from airflow_provider_dinky.client.flink import job_details
+from airflow_provider_dinky.client.flink import cancel_job, job_details
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.jobs.gone import is_application
 from airflow_provider_dinky.operations.wait import wait_until
@@ -140,6 +140,18 @@ def look_at_end(
     if not status.is_final and not refresh and config.allow_flink_rest:
         in_flink = yield from _in_flink(job)
     return watch.saw(status, in_flink, now())
+
+
+def cancel_in_flink(config: DinkyConfig, job_id: str | None, job_manager_address: str | None) -> Steps[bool]:
+    """Ask Flink to cancel a job by its own id: through Dinky with credentials, else where the connection allows it.
+
+    :return: whether it was asked; False where it cannot be.
+    :raises DinkyError: it did not answer, or refused.
+    """
+    if not job_id or not job_manager_address or not (config.has_credentials or config.allow_flink_rest):
+        return False
+    yield cancel_job(job_manager_address, job_id, via_dinky=config.has_credentials)
+    return True
 
 
 def _status(job_instance_id: int, refresh: bool) -> Steps[JobStatus]:

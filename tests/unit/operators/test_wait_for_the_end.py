@@ -278,3 +278,46 @@ class TestWhoSaysSo:
         task.execute(new_context(task))
         assert sandbox.engine.jobs[0].ended is not None
         assert not [one for one in sandbox.requests[seen:] if one.path.endswith("/refreshJobInfoDetail")]
+
+
+class TestOlderJobs:
+    """Dinky stops only the newest job of a task."""
+
+    @staticmethod
+    def two(sandbox: Sandbox, *, newer_runs: bool) -> None:
+        start()
+        start(run_id="beside it", if_running="submit")
+        if not newer_runs:
+            with DinkyHook("signed_in") as hook:
+                hook.cancel_task(STREAM)
+                while hook.refresh_job_instance(2).status.is_active:
+                    time.sleep(0.02)
+
+    @pytest.mark.parametrize("newer_runs", [True, False])
+    def test_are_stopped_through_dinky(self, sandbox: Sandbox, deferrable: bool, newer_runs: bool) -> None:
+        self.two(sandbox, newer_runs=newer_runs)
+        task = cancel(dinky_conn_id="signed_in", deferrable=deferrable)
+        execute(task, new_context(task))
+        assert [job.state for job in sandbox.engine.jobs] == ["CANCELED", "CANCELED"]
+
+    @pytest.mark.parametrize("newer_runs", [True, False])
+    def test_are_named_where_flink_cannot_be_asked(self, sandbox: Sandbox, newer_runs: bool) -> None:
+        self.two(sandbox, newer_runs=newer_runs)
+        task = cancel(dinky_conn_id="anonymous")
+        task._pace = lambda: ON_THE_SANDBOXS_CLOCK
+        with pytest.raises(DinkyTaskError, match=r"still has jobs that run: job instance 1 \(RUNNING\)"):
+            task.execute(new_context(task))
+
+    def test_are_stopped_in_flink_where_that_is_allowed(self, sandbox: Sandbox, with_flink: str) -> None:
+        self.two(sandbox, newer_runs=False)
+        task = cancel(dinky_conn_id=with_flink, job_manager_address=f"127.0.0.1:{sandbox.port}")
+        task._pace = lambda: ON_THE_SANDBOXS_CLOCK
+        task.execute(new_context(task))
+        assert not any(job.active for job in sandbox.engine.jobs)
+
+    def test_are_not_stopped_without_the_savepoint_that_was_asked_for(self, sandbox: Sandbox) -> None:
+        self.two(sandbox, newer_runs=False)
+        task = cancel(dinky_conn_id="signed_in", with_savepoint=True)
+        with pytest.raises(DinkyTaskError, match="job instance 1 .*no savepoint of such a job can be taken"):
+            task.execute(new_context(task))
+        assert sandbox.engine.jobs[0].active
