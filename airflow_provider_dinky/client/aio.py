@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying
 from airflow_provider_dinky.client import trouble, wire
 from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
-from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.errors import DinkyConfigError, DinkyError
 from airflow_provider_dinky.client.http_limits import (
     MAX_HEADER_BYTES,
     AnswerTooLarge,
@@ -173,7 +173,9 @@ class AsyncDinkyClient:
         except DinkyError:
             raise
         except Exception as error:
-            raise _trouble(self.config, call, request, error) from error
+            found = _trouble(self.config, call, request, error)
+            # A bad address is quoted whole by the libraries, with what may be secret in it.
+            raise found from (None if isinstance(found, DinkyConfigError) else error)
 
     def _proxy(self, url: str) -> str | None:
         origin = url.split("/", 3)[2]

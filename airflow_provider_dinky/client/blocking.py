@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError
 from airflow_provider_dinky.client import trouble, wire
 from airflow_provider_dinky.client.calls import ApiCall, Sleep
 from airflow_provider_dinky.client.config import DinkyConfig
-from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.errors import DinkyConfigError, DinkyError
 from airflow_provider_dinky.client.http_limits import (
     AnswerTooLarge,
     AnswerUnreadable,
@@ -155,7 +155,9 @@ class DinkyClient:
         except DinkyError:
             raise
         except Exception as error:
-            raise _trouble(self.config, call, request, error) from error
+            found = _trouble(self.config, call, request, error)
+            # A bad address is quoted whole by the libraries, with what may be secret in it.
+            raise found from (None if isinstance(found, DinkyConfigError) else error)
 
     def _proxies(self, url: str) -> dict[str, str]:
         origin = url.split("/", 3)[2]

@@ -52,11 +52,18 @@ def jobs_overview(job_manager_address: str) -> ApiCall[list[dict[str, Any]]]:
 
 def _ask(what: str, address: str, job_id: str, view: str, via_dinky: bool) -> ApiCall[dict[str, Any]]:
     path = f"/jobs/{job_id}{view}"
+
+    def parse(answer: Answer) -> dict[str, Any]:
+        found = _object(answer)
+        if found.get("jid") not in (None, job_id):
+            raise ValueError("it is another job's")
+        return found
+
     return ApiCall(
         f"{what} of Flink job {job_id}",
         "GET",
         f"/api/flink/{address}{path}" if via_dinky else path,
-        _object,
+        parse,
         bare=True,
         patience="flink",
         base_url=None if via_dinky else f"http://{address}",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dinky._compat import BaseHook, connection_form_widgets
+from airflow_provider_dinky._compat import BaseHook, connection_form_widgets, mask_in_logs
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import DinkyConfigError, DinkyError, DinkyRefusedError
 from airflow_provider_dinky.client.java import root_cause
@@ -71,7 +71,10 @@ class DinkyHook(BaseHook):
     @cached_property
     def config(self) -> DinkyConfig:
         """The connection's settings, checked."""
-        return read_connection(self.get_connection(self.dinky_conn_id))
+        config = read_connection(self.get_connection(self.dinky_conn_id))
+        # Airflow hides by itself what is called like a secret, and a header may be called anything.
+        mask_in_logs(config.headers.values())
+        return config
 
     @cached_property
     def client(self) -> DinkyClient:

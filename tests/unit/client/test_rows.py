@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dinky.client import calls, wire
+from airflow_provider_dinky.client import calls, flink, wire
 from airflow_provider_dinky.client.calls import ApiCall
 from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyResponseError
@@ -20,7 +20,7 @@ CONFIG = DinkyConfig("http://dinky:8888", name="c1", token="t1")
 
 
 def decoded(call: ApiCall[Any], data: Any) -> Any:
-    body = {"data": data} if call.bare else {"data": data, "code": 0, "msg": ""}
+    body = data if call.base_url else {"data": data} if call.bare else {"data": data, "code": 0, "msg": ""}
     return wire.decode(CONFIG, call, Reply(200, json.dumps(body).encode()))
 
 
@@ -74,6 +74,7 @@ def test_a_list_of_all_tasks_holds_all_tasks(caplog: pytest.LogCaptureFixture) -
         (calls.get_job_info_detail(7), {"instance": row(8, 3)}),
         (calls.refresh_job_info_detail(7), {"instance": row(8, 3)}),
         (calls.get_task(3), {"id": 4}),
+        (flink.job_details("flink:8081", "a1"), {"jid": "b2", "state": "RUNNING"}),
     ],
     ids=lambda value: getattr(value, "what", ""),
 )

@@ -493,3 +493,11 @@ def test_anything_else_is_none(value: Any) -> None:
         DinkyConfigError, match="connection 'c1': x must be a positive whole number, Dinky's id of it"
     ):
         checked_id(value, "x", "c1")
+
+
+def test_airflow_hides_the_values_of_headers(connection: Connections) -> None:
+    log = pytest.importorskip("airflow.sdk.log", reason="the masker of Airflow 3.1 and newer")
+    value = f"gate {SECRET}-of-a-header"
+    hook = connection("dinky", extra={"headers": {"X-Gate": value}})
+    assert hook.config.headers == {"X-Gate": value}
+    assert value not in str(log.redact({"said": f"sent {value} away"}))
