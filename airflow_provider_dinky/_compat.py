@@ -57,11 +57,13 @@ __all__ = [
     "connection_form_widgets",
     "default_deferrable",
     "deferral_timed_out",
+    "is_deferral_timeout",
     "is_retry",
     "mask_in_logs",
     "read_xcom",
     "run_key",
     "state_store",
+    "was_rescheduled",
 ]
 
 
@@ -78,6 +80,23 @@ def __getattr__(name: str) -> Any:
 def deferral_timed_out(error: TaskDeferralTimeout) -> bool:
     """Whether a deferral ended by its time-out, and not by a trigger that failed."""
     return "timeout" in str(error).lower()
+
+
+def is_deferral_timeout(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, says that a deferral timed out."""
+    while error is not None:
+        if isinstance(error, TaskDeferralTimeout):
+            return deferral_timed_out(error)
+        error = error.__cause__
+    return False
+
+
+def was_rescheduled(context: Context) -> bool:
+    """Whether an earlier poke of the same try of a sensor in reschedule mode has been, as far as Airflow tells."""
+    ti: Any = context["ti"]
+    first = getattr(ti, "get_first_reschedule_date", None)
+    # Airflow 2.11 does not tell: a mistake in the connection then shows when the sensor's time is up.
+    return first is None or first(context) is not None
 
 
 def default_deferrable() -> bool:

@@ -7,7 +7,12 @@ import logging
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dinky.client.errors import DinkyConnectionError, DinkyError, FlinkNotVisibleError
+from airflow_provider_dinky.client.errors import (
+    CheckpointingOffError,
+    DinkyConnectionError,
+    DinkyError,
+    FlinkNotVisibleError,
+)
 from airflow_provider_dinky.flink_view import flink_view_steps
 
 if TYPE_CHECKING:
@@ -16,10 +21,6 @@ if TYPE_CHECKING:
     from airflow_provider_dinky.followed import FollowedJob
 
 log = logging.getLogger(__name__)
-
-
-class CheckpointingOffError(DinkyError):
-    """The job takes no checkpoints, so there is none to wait for."""
 
 
 def check_visible(config: DinkyConfig) -> None:
@@ -35,17 +36,22 @@ def check_visible(config: DinkyConfig) -> None:
         )
 
 
-def first_checkpoint_steps(config: DinkyConfig, job: FollowedJob) -> Generator[ApiCall[Any], Any, bool]:
+def first_checkpoint_steps(
+    config: DinkyConfig, job: FollowedJob, *, fresh: bool = True
+) -> Generator[ApiCall[Any], Any, bool]:
     """The calls that tell whether the job has completed a checkpoint (not a savepoint) since it was started.
 
     While Flink does not tell, the answer is no.
 
+    :param fresh: whether Dinky is to ask Flink now.
     :raises CheckpointingOffError: it never will.
     :raises FlinkNotVisibleError: the connection's settings do not allow to look.
     :raises DinkyConnectionError: Dinky does not answer.
     """
     try:
-        view = yield from flink_view_steps(config, job.job_instance_id, job.job_id, job.job_manager_address)
+        view = yield from flink_view_steps(
+            config, job.job_instance_id, job.job_id, job.job_manager_address, fresh=fresh
+        )
     except FlinkNotVisibleError as error:
         if error.forbidden:
             raise

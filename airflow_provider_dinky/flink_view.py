@@ -230,6 +230,27 @@ def read_view(
     )
 
 
+def count_tasks(job: Any) -> tuple[int, int]:
+    """How many tasks of a job run or have finished, and how many there are, by Flink's ``/jobs/:jobid``.
+
+    A task is one parallel instance of a vertex. (0, 0) where the answer does not tell.
+    """
+    running = total = 0
+    for vertex in _dicts(_dict(job).get("vertices")):
+        counts = {name: _moment(count) or 0 for name, count in _dict(vertex.get("tasks")).items()}
+        if not sum(counts.values()):
+            # Before its tasks are made, a vertex has none.
+            counts = {str(vertex.get("status")): max(_moment(vertex.get("parallelism")) or 1, 1)}
+        total += sum(counts.values())
+        running += sum(count for name, count in counts.items() if name.upper() in ("RUNNING", "FINISHED"))
+    return running, total
+
+
+def failure_times(exceptions: Any) -> tuple[int, ...] | None:
+    """When a job has failed, by Flink's ``/jobs/:jobid/exceptions``: milliseconds since 1970, newest first."""
+    return _failures(exceptions)[0]
+
+
 def _now(details: dict[str, Any]) -> int | None:
     now = _moment(details.get("now"))
     started, lasts = _moment(details.get("start-time")), _moment(details.get("duration"))

@@ -88,18 +88,31 @@ def stopped_key(dinky_task_id: int) -> str:
     return f"dinky_stopped_{dinky_task_id}"
 
 
-def describe_failure(hook: DinkyHook, job: FollowedJob, status: JobStatus, noted: str | None = None) -> str:
+def describe_failure(
+    hook: DinkyHook,
+    job: FollowedJob,
+    status: JobStatus,
+    noted: str | None = None,
+    *,
+    restarts: int = 0,
+    gone: bool = False,
+    cluster_type: str | None = None,
+) -> str:
     """Why a job is not where it was awaited: first line what and why, then what to do and where to look.
 
     :param status: its last state.
     :param noted: what Dinky itself noted as the error.
+    :param restarts: how often it was restarted before its tasks ran, if that is the failure.
+    :param gone: Flink does not know the job any more.
+    :param cluster_type: what kind of cluster it runs on; None where that is not known.
     """
     from airflow_provider_dinky.client.java import root_cause
     from airflow_provider_dinky.client.remedies import remedy_for
+    from airflow_provider_dinky.jobs.gone import UnknownJob
 
     advice = None
     if status == JobStatus.UNKNOWN:
-        reason = "Dinky lost sight of the job, which may still be running: check its Flink cluster"
+        reason = UnknownJob(status, gone, noted, job.job_id, job.job_manager_address, cluster_type).reason
         reason += f" ({hook.config.redact(noted)})" if noted else ""
     elif status == JobStatus.CANCELED:
         reason = "it was cancelled, by somebody or by Flink"
@@ -108,6 +121,8 @@ def describe_failure(hook: DinkyHook, job: FollowedJob, status: JobStatus, noted
         noted = hook.config.redact(noted) if noted else None
         reason = root_cause(trace) or noted or _nobody_tells(hook)
         advice = remedy_for(trace or noted)
+        if restarts:
+            reason = f"it was restarted {restarts} times before all its tasks ran. The last reason: {reason}"
     lines = [f"{job} is {status}: {reason}"]
     if advice:
         lines.append(f"What to do: {advice}")

@@ -13,25 +13,18 @@ FAILED CANCELED                                   failed     failed        faile
 UNKNOWN                                           lost       lost          lost
 ================================================  =========  ============  ==========
 
-\* until its first checkpoint is complete, which no status tells
+\* until its first checkpoint is complete, which no status tells; RUNNING is also what Flink says before the job's tasks
+run, see :mod:`airflow_provider_dinky.jobs.follower`
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.intent import Intent, Step
-
-MAX_OUTAGE = 1_800.0
-"""Seconds without any answer of Dinky's after which whoever waits for a job gives up; the job itself goes on."""
-REFRESH_LOST_EVERY = 30.0
-"""Seconds between forced refreshes of a job that Dinky lost sight of."""
-REFRESH_QUIET_EVERY = 600.0
-"""Seconds without a change after which a RUNNING job that should finish is looked at anew: Dinky is known to
-leave RUNNING behind after a job has ended."""
 
 
 class WaitFor(str, Enum):
@@ -55,10 +48,7 @@ class Outcome(Enum):
     LOST = "lost"
 
 
-ENDED = (Outcome.DONE, Outcome.FAILED)
-"""After these there is nothing more to wait for."""
 _UNWELCOME = (JobStatus.FAILED, JobStatus.CANCELED)
-_DOUBTFUL = (JobStatus.UNKNOWN, JobStatus.RECONNECTING)
 
 
 def outcome(status: JobStatus, wait_for: WaitFor) -> Outcome:
@@ -72,94 +62,6 @@ def outcome(status: JobStatus, wait_for: WaitFor) -> Outcome:
     if status == JobStatus.RUNNING and wait_for is WaitFor.RUNNING:
         return Outcome.DONE
     return Outcome.WAIT
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one look at the job means.
-
-    :param outcome: FAILED also for a job that has been lost for too long.
-    :param changed: the status is another one than at the look before.
-    :param refresh: Dinky should be made to ask Flink anew, where it can be.
-    """
-
-    outcome: Outcome
-    changed: bool
-    refresh: bool
-
-
-@dataclass
-class Watch:
-    """Remembers of one job what a single look cannot tell: since when, and when it was last looked at anew.
-
-    :param wait_for: what is awaited.
-    :param unknown_timeout: seconds a job may be UNKNOWN before that counts as a failure.
-    """
-
-    wait_for: WaitFor
-    unknown_timeout: float
-    status: JobStatus | None = None
-    since: float = 0.0
-    verdict: Outcome = Outcome.WAIT
-    checkpointed: bool = False
-    _refreshed: float = field(default=float("-inf"), repr=False)
-
-    def resume_at(self, status: JobStatus, now: float) -> None:
-        """Begin with a state that somebody else has seen last; it is no verdict yet."""
-        self.status, self.since = status, now
-        self._refreshed = float("-inf") if _is_doubtful(status) else now
-
-    @property
-    def wants_checkpoint(self) -> bool:
-        """Whether all that is missing is the job's first checkpoint."""
-        return (
-            self.wait_for is WaitFor.CHECKPOINTED
-            and self.status == JobStatus.RUNNING
-            and not self.checkpointed
-        )
-
-    def saw_checkpoint(self) -> None:
-        """The job, which runs, has completed a checkpoint."""
-        self.checkpointed = True
-        self.verdict = Outcome.DONE
-
-    def observe(self, status: JobStatus, now: float, *, will_be_refreshed: bool = False) -> Verdict:
-        """Take in a look at the job.
-
-        :param status: what Dinky says.
-        :param now: seconds on any clock that does not go back.
-        :param will_be_refreshed: Dinky is about to be made to look anew: a lost job has not failed before that, unless
-            that does not come about for as long as an outage may last.
-        """
-        changed = status != self.status
-        if changed:
-            self.resume_at(status, now)
-        result = outcome(status, self.wait_for)
-        lost_for_good = self.unknown_timeout + (MAX_OUTAGE if will_be_refreshed else 0.0)
-        if result is Outcome.LOST and now - self.since >= lost_for_good:
-            result = Outcome.FAILED
-        if self.checkpointed and status == JobStatus.RUNNING:
-            result = Outcome.DONE
-        self.verdict = result
-        return Verdict(result, changed, self._refresh_due(result, status, now))
-
-    def _refresh_due(self, result: Outcome, status: JobStatus, now: float) -> bool:
-        if result in ENDED:
-            return False
-        if _is_doubtful(status):
-            every = REFRESH_LOST_EVERY
-        elif status == JobStatus.RUNNING and self.wait_for is WaitFor.FINISHED:
-            every = REFRESH_QUIET_EVERY
-        else:
-            return False
-        if now - self._refreshed < every:
-            return False
-        self._refreshed = now
-        return True
-
-
-def _is_doubtful(status: JobStatus) -> bool:
-    return status in _DOUBTFUL
 
 
 GRACE = 30.0

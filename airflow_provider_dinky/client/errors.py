@@ -94,3 +94,7 @@ class FlinkNotVisibleError(DinkyError):
     def __init__(self, message: str, *, forbidden: bool = False) -> None:
         super().__init__(message)
         self.forbidden = forbidden
+
+
+class CheckpointingOffError(DinkyError):
+    """The job takes no checkpoints, so there is none to wait for."""

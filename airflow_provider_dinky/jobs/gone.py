@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from airflow_provider_dinky.client.status import JobStatus
+
+if TYPE_CHECKING:
+    from airflow_provider_dinky.client.models import JobInstance
 
 CONFIRM_AFTER = 15.0
 """Seconds between the two answers that prove that a job is gone: a cluster with high availability says that it does
@@ -44,6 +48,7 @@ class UnknownJob:
     :param job_id: Flink's id of the job.
     :param job_manager_address: ``host:port`` of its cluster.
     :param cluster_type: ``type`` of the Dinky task; None where it is not visible.
+    :param instance: the job instance as Dinky showed it.
     """
 
     status: JobStatus
@@ -52,6 +57,7 @@ class UnknownJob:
     job_id: str | None = None
     job_manager_address: str | None = None
     cluster_type: str | None = None
+    instance: JobInstance | None = None
 
     @property
     def reason(self) -> str:
@@ -84,7 +90,7 @@ def unreachable_reason(job_manager_address: str | None = None, cluster_type: str
             f"finished, failed or still runs is not known; look for the cluster's logs "
             f"{_where_the_logs_are(cluster_type)}"
         )
-    return f"Dinky cannot reach the job's Flink cluster{at}, and the job may still be running there: check it"
+    return f"Dinky lost sight of the job, which may still be running: check its Flink cluster{at}"
 
 
 def _application(cluster_type: str | None) -> str:

@@ -30,20 +30,21 @@ from airflow_provider_dinky.followed import (
     describe_failure,
     dinky_url,
     hasty,
-    look_anew,
     stop_steps,
 )
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
+from airflow_provider_dinky.jobs.follower import MAX_OUTAGE
+from airflow_provider_dinky.jobs.wait_log import checkpoint_line, state_line
 from airflow_provider_dinky.links.dinky import DinkyJobLink, FlinkJobLink
-from airflow_provider_dinky.log_lines import Talk, state_line, unchanged_line
 from airflow_provider_dinky.operators.publishing import PublishingOperator
 from airflow_provider_dinky.pace import Pace
 from airflow_provider_dinky.parameters import choice, seconds
 
 if TYPE_CHECKING:
-    from airflow_provider_dinky.client.models import JobInstance, SubmitResult
+    from airflow_provider_dinky.client.models import SubmitResult
     from airflow_provider_dinky.client.status import JobStatus
-    from airflow_provider_dinky.job import Watch
+    from airflow_provider_dinky.jobs.facts import JobFacts
+    from airflow_provider_dinky.jobs.follower import Follower
     from airflow_provider_dinky.submission import Starter
 
 WaitForName = Literal["submitted", "running", "checkpointed", "finished"]
@@ -59,6 +60,8 @@ class FollowingOperator(PublishingOperator):
     """
 
     operator_extra_links: Sequence[BaseOperatorLink] = (DinkyJobLink(), FlinkJobLink())
+    max_outage = MAX_OUTAGE
+    """Seconds without any answer about the job after which the task fails; the job itself goes on."""
 
     def __init__(
         self,
@@ -154,8 +157,6 @@ class FollowingOperator(PublishingOperator):
         )
 
     def _follow(self, context: Context, job: FollowedJob, *, since: float | None = None) -> int | None:
-        from airflow_provider_dinky.job import ENDED, WaitFor, Watch
-
         started = time.monotonic() if since is None else since
         self._followed = job
         self._publish(context, job)
@@ -163,88 +164,76 @@ class FollowingOperator(PublishingOperator):
             # Perhaps while the submit was under way, when there was no job to stop yet.
             self._stop_once(job)
             self._check_not_killed()
-        wait_for = WaitFor(self.wait_for)
-        if wait_for is WaitFor.SUBMITTED:
+        if self.wait_for == "submitted":
             return self._finish(context, job)
-        watch = Watch(wait_for, self.unknown_timeout)
-        instance = self._look(job, watch)
-        self.log.info(state_line(str(job), instance.status))
-        if watch.verdict not in ENDED and self.deferrable:
-            self._defer(job, instance.status, self._left(started))
-        return self._poll(context, job, watch, instance, started)
+        follower = self._follower(job)
+        self._look(job, follower)
+        if not follower.has_ended and self.deferrable:
+            self._defer(job, follower.status, self._left(started))
+        return self._poll(context, job, follower, started)
 
-    def _poll(
-        self, context: Context, job: FollowedJob, watch: Watch, instance: JobInstance, started: float
-    ) -> int | None:
-        from airflow_provider_dinky.client.errors import DinkyConnectionError
-        from airflow_provider_dinky.job import MAX_OUTAGE, Outcome
+    def _follower(self, job: FollowedJob) -> Follower:
+        from airflow_provider_dinky.job import WaitFor
+        from airflow_provider_dinky.jobs.follower import Follower
+        from airflow_provider_dinky.operations.inspect_job import sees_flink
 
-        now = time.monotonic()
-        talk = Talk(said=now, answered=now)
+        return Follower(
+            WaitFor(self.wait_for),
+            time.monotonic(),
+            unknown_timeout=self.unknown_timeout,
+            max_outage=self.max_outage,
+            sees_flink=sees_flink(self.hook.config, job.job_manager_address),
+            # It was submitted, or found running, just now.
+            answered=True,
+        )
+
+    def _poll(self, context: Context, job: FollowedJob, follower: Follower, started: float) -> int | None:
+        from airflow_provider_dinky.jobs.next_step import Next
+
         while True:
-            verdict = watch.verdict
-            if verdict is Outcome.DONE:
+            if follower.next is Next.DONE:
                 return self._finish(context, job)
-            if verdict is Outcome.FAILED:
-                self._fail(context, job, instance.status, instance.error)
+            if follower.next is Next.FAILED:
+                self._fail(context, job, follower.facts())
+            if follower.next is Next.UNREADABLE:
+                raise self._unreadable(job, follower.unreadable)
             left = self._left(started)
             if left is not None and left <= 0:
-                self._give_up(context, job, f"{self.timeout:g} s", instance)
+                self._give_up(context, job, f"{self.timeout:g} s", follower.status)
             self._sleep(self.poll_interval if left is None else min(self.poll_interval, left))
-            before = watch.status
-            try:
-                instance = self._look(job, watch)
-            except DinkyConnectionError as error:
-                if time.monotonic() - talk.answered >= MAX_OUTAGE:
-                    raise
-                lines = talk.hears_nothing(error, time.monotonic())
-            else:
-                now = time.monotonic()
-                changed = None if watch.status == before else state_line(str(job), instance.status)
-                lines = talk.hears(changed, unchanged_line(str(job), instance.status, now - watch.since), now)
-            for line in lines:
-                self.log.info(line)
+            self._look(job, follower)
 
-    def _look(self, job: FollowedJob, watch: Watch) -> JobInstance:
-        instance = self.hook.get_job_instance(job.job_instance_id)
-        verdict = watch.observe(instance.status, time.monotonic())
-        if verdict.refresh:
-            instance = look_anew(self.hook, instance)
-            watch.observe(instance.status, time.monotonic())
-        if watch.wants_checkpoint and self._has_checkpoint(job):
-            watch.saw_checkpoint()
-        return instance
+    def _look(self, job: FollowedJob, follower: Follower) -> None:
+        from airflow_provider_dinky.operations.inspect_job import look
 
-    def _has_checkpoint(self, job: FollowedJob) -> bool:
-        from airflow_provider_dinky.checkpoints import first_checkpoint_steps
-
-        has_one = self.hook.client.run(first_checkpoint_steps(self.hook.config, job))
-        if has_one:
-            self.log.info("First checkpoint of %s is complete", job)
-        return has_one
+        steps = look(self.hook.config, follower, job, time.monotonic)
+        self.hook.client.run(steps, sleep=self._sleep)
+        for line in follower.lines(str(job)):
+            self.log.info(line)
 
     def _after_event(self, context: Context, job: FollowedJob, event: dict[str, Any]) -> int | None:
-        from airflow_provider_dinky.client.status import JobStatus
-        from airflow_provider_dinky.job import Outcome, WaitFor, outcome
+        from airflow_provider_dinky.job import WaitFor
+        from airflow_provider_dinky.jobs.facts import JobFacts
 
         if event.get("kind") != "state":
-            raise DinkyTaskError(
-                f"connection '{self.dinky_conn_id}': {job} could not be followed: {event.get('error')}. "
-                "The job itself was not touched"
-            )
-        status = JobStatus(event.get("status"))
-        result = outcome(status, WaitFor(self.wait_for))
-        self.log.info(state_line(str(job), status))
-        if event.get("checkpointed"):
-            self.log.info("First checkpoint of %s is complete", job)
+            raise self._unreadable(job, event.get("error"))
+        facts = JobFacts.from_event(event)
+        self.log.info(state_line(str(job), facts.status))
+        if facts.checkpointed:
+            self.log.info(checkpoint_line(str(job)))
+        is_done = facts.is_done(WaitFor(self.wait_for))
+        if is_done:
             return self._finish(context, job)
-        if result is Outcome.DONE:
-            return self._finish(context, job)
-        if result is Outcome.WAIT:
+        if is_done is None:
             return self._follow(context, job)
-        self._fail(context, job, status, event.get("error"))
+        self._fail(context, job, facts)
 
-    def _defer(self, job: FollowedJob, status: JobStatus, left: float | None) -> None:
+    def _unreadable(self, job: FollowedJob, why: str | None) -> DinkyTaskError:
+        return DinkyTaskError(
+            f"connection '{self.dinky_conn_id}': {job} could not be followed: {why}. The job itself was not touched"
+        )
+
+    def _defer(self, job: FollowedJob, status: JobStatus | None, left: float | None) -> None:
         from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
 
         self.defer(
@@ -254,21 +243,17 @@ class FollowingOperator(PublishingOperator):
                 wait_for=self.wait_for,
                 poll_interval=self.poll_interval,
                 unknown_timeout=self.unknown_timeout,
+                max_outage=self.max_outage,
                 dinky_task_id=job.dinky_task_id,
                 cancel_on_kill=self.cancel_on_kill if job.started else None,
-                **self._in_flink(job),
-                status=str(status),
+                job_id=job.job_id,
+                job_manager_address=job.job_manager_address,
+                status=None if status is None else str(status),
             ),
             method_name="execute_complete",
             kwargs={"job": job.to_dict()},
             timeout=None if left is None else timedelta(seconds=max(left, 0.0)),
         )
-
-    def _in_flink(self, job: FollowedJob) -> dict[str, Any]:
-        """Where the trigger finds the job in Flink, if it may have to look there."""
-        if self.wait_for != "checkpointed" and (self.cancel_on_kill is None or not job.started):
-            return {}
-        return {"job_id": job.job_id, "job_manager_address": job.job_manager_address}
 
     def _finish(self, context: Context, job: FollowedJob) -> int | None:
         return job.job_instance_id
@@ -299,27 +284,44 @@ class FollowingOperator(PublishingOperator):
     def _left(self, started: float) -> float | None:
         return None if self.timeout is None else self.timeout - (time.monotonic() - started)
 
-    def _fail(self, context: Context, job: FollowedJob, status: JobStatus, noted: str | None) -> NoReturn:
+    def _fail(self, context: Context, job: FollowedJob, facts: JobFacts) -> NoReturn:
         """The job is not where it was awaited, and will not get there."""
-        error = JobFailedError(describe_failure(self.hook, job, status, noted))
-        go_back = self._way_back(context, job, status)
+        from airflow_provider_dinky.client.status import JobStatus
+
+        error = JobFailedError(describe_failure(self.hook, job, facts.status, facts.error, **facts.details()))
+        # A job that is restarted again and again is as bad as one that has failed.
+        go_back = self._way_back(context, job, JobStatus.FAILED if facts.restarts else facts.status)
         if go_back is not None:
             go_back(error)
         raise error
 
     def _give_up(
-        self, context: Context, job: FollowedJob, after: str, instance: JobInstance | None = None
+        self, context: Context, job: FollowedJob, after: str, status: JobStatus | None = None
     ) -> NoReturn:
-        instance = instance or self.hook.get_job_instance(job.job_instance_id)
-        go_back = self._way_back(context, job, instance.status, timed_out=True)
+        status = status or self._last_state(job)
+        go_back = self._way_back(context, job, status, timed_out=True) if status is not None else None
+        now = f"is {status} and not" if status is not None else "cannot be looked at, and is not known to be"
         error = JobTimeoutError(
-            f"connection '{self.dinky_conn_id}': {job} is {instance.status} and not {self.wait_for} after {after}. "
+            f"connection '{self.dinky_conn_id}': {job} {now} {self.wait_for} after {after}. "
             f"{'' if go_back else self._stop(job)}\n"
             f"Dinky: {dinky_url(self.hook.config.base_url, job.job_instance_id)}"
         )
         if go_back is not None:
             go_back(error)
         raise error
+
+    def _last_state(self, job: FollowedJob) -> JobStatus | None:
+        """The job's state; None where that cannot be read: what is to be done about the job must not depend on it."""
+        from airflow_provider_dinky.client.calls import get_job_instance
+        from airflow_provider_dinky.client.errors import DinkyError
+        from airflow_provider_dinky.client.retry import HASTY
+
+        try:
+            with self.hook.client.with_patience(hasty(self.hook.config), HASTY) as client:
+                return client.send(get_job_instance(job.job_instance_id)).status
+        except DinkyError as error:
+            self.log.warning("The state of %s could not be read: %s", job, error)
+            return None
 
     def _way_back(
         self, context: Context, job: FollowedJob, status: JobStatus, *, timed_out: bool = False

@@ -5,31 +5,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dinky._compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseOperatorLink,
-    BaseSensorOperator,
     Context,
 )
-from airflow_provider_dinky.client.errors import DinkyConnectionError, FlinkNotVisibleError
-from airflow_provider_dinky.exceptions import JobUnhealthyError, as_airflow_errors
+from airflow_provider_dinky.client.errors import (
+    DinkyConnectionError,
+    DinkyError,
+    DinkyResponseError,
+    FlinkNotVisibleError,
+)
+from airflow_provider_dinky.exceptions import JobUnhealthyError
 from airflow_provider_dinky.followed import dinky_url
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.health import Finding, Limits, examine
+from airflow_provider_dinky.jobs.wait_log import WaitLog
 from airflow_provider_dinky.links.dinky import DinkyJobLink
 from airflow_provider_dinky.parameters import seconds, whole_number
-from airflow_provider_dinky.sensors.log_book import LogBook
+from airflow_provider_dinky.sensors.base import DinkySensor, PokeMemory
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance
-    from airflow_provider_dinky.hooks.dinky import DinkyHook
 
 
-class JobHealthSensor(BaseSensorOperator):
+class JobHealthSensor(DinkySensor):
     """Succeeds when a job is healthy: it runs, its last checkpoint is young, and it was restarted seldom.
 
     A job that is not healthy at the first look may be so at a later one: it is looked at until ``timeout``, and then
@@ -60,7 +63,6 @@ class JobHealthSensor(BaseSensorOperator):
         "job_manager_address",
     )
     operator_extra_links: Sequence[BaseOperatorLink] = (DinkyJobLink(),)
-    ui_color = "#e3f0fb"
 
     def __init__(
         self,
@@ -93,14 +95,9 @@ class JobHealthSensor(BaseSensorOperator):
         )
         self._seen: JobInstance | None = None
         self._findings: tuple[Finding, ...] = ()
-        self._log_book: LogBook | None = None
-
-    @cached_property
-    def hook(self) -> DinkyHook:
-        """The hook of the connection."""
-        from airflow_provider_dinky.hooks.dinky import DinkyHook
-
-        return DinkyHook(self.dinky_conn_id)
+        self._remembered: PokeMemory | None = None
+        self._log = WaitLog(0.0)
+        self._said: list[str] = []
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look until the job is healthy, or the time is up.
@@ -113,6 +110,9 @@ class JobHealthSensor(BaseSensorOperator):
             except AirflowSensorTimeout as error:
                 raise JobUnhealthyError(self._describe()) from error
             except AirflowSkipException as error:
+                if error.__cause__ is not None:
+                    raise
+                # The time is up, of which Airflow says less.
                 raise AirflowSkipException(self._describe()) from error
         assert self._seen is not None
         return {
@@ -121,38 +121,56 @@ class JobHealthSensor(BaseSensorOperator):
             "findings": [finding.sentence for finding in self._findings],
         }
 
-    def poke(self, context: Context) -> bool:
+    def _look(self, context: Context) -> bool:
         """One look at the job.
 
-        :raises DinkyTaskError: it cannot be looked at, and waiting would not help.
+        :raises DinkyError: it cannot be looked at, and waiting would not help.
         """
-        with as_airflow_errors():
-            try:
-                findings = self._look(context)
-            except DinkyConnectionError as error:
-                findings = (Finding(False, f"It cannot be looked at: {error}"),)
+        try:
+            findings = self._findings_now(context)
+        except DinkyError as error:
+            if not self._may_pass(error):
+                raise
+            findings = (Finding(False, f"It cannot be looked at: {error}"),)
         self._findings = findings
         self._say(context)
         return all(finding.ok for finding in findings)
 
+    def _may_pass(self, error: DinkyError) -> bool:
+        # As in the rules of following a job: a wrong address is no outage before Dinky has answered.
+        return isinstance(error, DinkyConnectionError) or (
+            isinstance(error, DinkyResponseError) and self._seen is not None
+        )
+
     def _say(self, context: Context) -> None:
         """A line for each finding that is news, and one now and then while nothing changes."""
-        book = self._log_book = self._log_book or LogBook(context, self.mode == "reschedule")
-        subject = self._subject()
+        memory = self._remembered
+        if memory is None:
+            memory = self._remembered = self._memory(context)
+            self._log = WaitLog(self._clock())
+            memory.restore(self._recall)
+        subject, now = self._subject(), self._clock()
         what = [subject, *(finding.news for finding in self._findings)]
-        if not book.is_due(what):
-            return
-        known = book.said.what if book.said and book.said.what[0] == subject else []
-        news = [finding for finding in self._findings if finding.news not in known]
+        known = self._said if self._said[:1] == [subject] else []
         wrong = [finding for finding in self._findings if not finding.ok]
-        if news and not book.forgets:
-            for finding in news:
-                (self.log.info if finding.ok else self.log.warning)("%s: %s", subject, finding.sentence)
-        elif wrong:
-            self.log.warning("%s: %s", subject, "; ".join(finding.sentence for finding in wrong))
-        book.note(what)
+        if self._said == what:
+            self._log.unchanged(lambda name: _sentences(name, wrong), now)
+        elif memory.forgets:
+            if wrong:
+                self._log.news(lambda name: _sentences(name, wrong), now)
+        else:
+            for finding in self._findings:
+                if finding.news not in known:
+                    self._log.news(lambda name, one=finding: _sentences(name, [one]), now)  # type: ignore[misc]
+        for line in filter(None, self._log.take(subject)):
+            (self.log.warning if wrong else self.log.info)("%s", line)
+        self._said = what
+        memory.keep({"said": what, "log": self._log.to_json()})
 
-    def _look(self, context: Context) -> tuple[Finding, ...]:
+    def _recall(self, kept: dict[str, Any]) -> None:
+        self._log, self._said = WaitLog.from_json(kept["log"]), [str(one) for one in kept["said"]]
+
+    def _findings_now(self, context: Context) -> tuple[Finding, ...]:
         instance = self._find()
         if instance is None:
             return examine(None, None, self._limits)
@@ -197,3 +215,7 @@ class JobHealthSensor(BaseSensorOperator):
             return f"Job {named}{of_task}"
         of_task = f" of Dinky task {self._seen.dinky_task_id}" if self._seen.dinky_task_id is not None else ""
         return f"Job instance {self._seen.id}{of_task}"
+
+
+def _sentences(subject: str, findings: Sequence[Finding]) -> str:
+    return f"{subject}: {'; '.join(finding.sentence for finding in findings)}" if findings else ""

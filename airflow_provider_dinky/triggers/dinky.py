@@ -4,28 +4,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_provider_dinky.checkpoints import first_checkpoint_steps
 from airflow_provider_dinky.client.aio import AsyncDinkyClient
-from airflow_provider_dinky.client.errors import DinkyConnectionError, DinkyError
+from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.masking import mask_secrets
 from airflow_provider_dinky.client.retry import HASTY
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.diagnostics import versions
 from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, hasty, stop_steps
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
-from airflow_provider_dinky.job import MAX_OUTAGE, WaitFor, Watch
+from airflow_provider_dinky.job import WaitFor
+from airflow_provider_dinky.jobs.follower import MAX_OUTAGE, Follower
 from airflow_provider_dinky.parameters import choice, seconds
 from airflow_provider_dinky.triggers.job_events import JobStatusEventTrigger
-from airflow_provider_dinky.watcher import Subscription, ask, follow, staying
+from airflow_provider_dinky.watcher import Subscription, follow, staying
 
 if TYPE_CHECKING:
-    from airflow_provider_dinky.client.calls import ApiCall
     from airflow_provider_dinky.client.config import DinkyConfig
 
 __all__ = ["JobStatusEventTrigger", "JobStatusTrigger"]
@@ -41,7 +40,9 @@ class JobStatusTrigger(BaseTrigger):
 
     The event carries facts and no verdict: ``{"v": 1, "kind": "state", "job_instance_id", "job_id", "status",
     "since", "error"}``, or with ``"kind": "unreadable"`` why the state could not be read. ``since`` is for how many
-    seconds the state has been seen. Trouble on the way is waited out.
+    seconds the state has been seen. Where it is so, the event also says ``"checkpointed": true``, ``"restarts"`` (how
+    often the job was restarted before its tasks ran), ``"gone": true`` (Flink does not know the job) and
+    ``"cluster_type"``. Trouble on the way is waited out.
 
     :param job_instance_id: Dinky's id of the job's run; None to wait for the newest one of ``dinky_task_id``.
     :param dinky_conn_id: the Airflow connection.
@@ -135,59 +136,43 @@ class JobStatusTrigger(BaseTrigger):
             self.log.warning("The task was ended; whether %s was stopped is not known: %s", job, error)
 
     async def _until_ended(self) -> dict[str, Any]:
-        if self.wait_for == WaitFor.CHECKPOINTED:
+        if self.wait_for in (WaitFor.RUNNING, WaitFor.CHECKPOINTED):
             # One session and one sign-in for all the looks, whoever else uses the connection.
             with staying(self.dinky_conn_id, self._read_config):
-                return await self._until_checkpointed()
-        return await self._until_in_state(WaitFor(self.wait_for))
+                return await self._follow()
+        return await self._follow()
 
-    async def _until_in_state(self, wait_for: WaitFor) -> dict[str, Any]:
-        now = asyncio.get_running_loop().time()
-        watch = Watch(wait_for, self.unknown_timeout)
+    async def _follow(self) -> dict[str, Any]:
+        clock = asyncio.get_running_loop().time
+        # The task has looked at the job before it was deferred.
+        follower = Follower(
+            WaitFor(self.wait_for),
+            clock(),
+            unknown_timeout=self.unknown_timeout,
+            max_outage=self.max_outage,
+            answered=True,
+            says_end=False,
+        )
         if self.status is not None:
-            watch.resume_at(JobStatus(self.status), now)
+            follower.begin_at(JobStatus(self.status), clock())
         job = Subscription(
-            watch,
+            follower,
             self.job_instance_id,
             dinky_task_id=self.dinky_task_id,
             newer_than=self.newer_than_job_instance_id or 0,
+            job_id=self.job_id,
+            job_manager_address=self.job_manager_address,
             poll_interval=self.poll_interval,
-            max_outage=self.max_outage,
-            now=now,
         )
         await follow(self.dinky_conn_id, job, self._read_config, self._say)
         self.job_instance_id = job.job_instance_id
-        if job.unreadable is not None:
-            return self._event("unreadable", error=job.unreadable)
-        since = asyncio.get_running_loop().time() - watch.since
-        error = None if job.error is None else mask_secrets(job.error)
-        return self._event("state", job.job_id, str(watch.status), round(since, 3), error)
-
-    async def _until_checkpointed(self) -> dict[str, Any]:
-        """Wait until the job runs, and then look for its checkpoints while it does."""
-        clock = asyncio.get_running_loop().time
-        answered = clock()
-        while True:
-            event = await self._until_in_state(WaitFor.RUNNING)
-            if event["status"] != JobStatus.RUNNING:
-                return event
-            self.status = event["status"]
-            try:
-                if await ask(self.dinky_conn_id, self._read_config, self._first_checkpoint):
-                    return {**event, "checkpointed": True}
-                answered = clock()
-            except DinkyConnectionError as error:
-                if clock() - answered >= self.max_outage:
-                    why = f"no answer for {clock() - answered:.0f} s: {error}"
-                    return self._event("unreadable", error=why)
-            except DinkyError as error:
-                return self._event("unreadable", error=str(error))
-            await asyncio.sleep(self.poll_interval)
-
-    def _first_checkpoint(self, config: DinkyConfig) -> Generator[ApiCall[Any], Any, bool]:
-        assert self.job_instance_id is not None
-        job = FollowedJob(self.dinky_task_id, self.job_instance_id, self.job_id, self.job_manager_address)
-        return first_checkpoint_steps(config, job)
+        if follower.unreadable is not None:
+            why = None if follower.problem is None else type(follower.problem).__name__
+            return {**self._event("unreadable", error=follower.unreadable), "error_type": why}
+        facts = follower.facts()
+        error = None if facts.error is None else mask_secrets(facts.error)
+        since = round(clock() - follower.since, 3)
+        return self._event("state", job.job_id, str(facts.status), since, error) | facts.to_event()
 
     def _say(self, line: str) -> None:
         # Airflow makes the logger when it is first asked for, which most of thousands never do.

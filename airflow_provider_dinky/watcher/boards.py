@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from airflow_provider_dinky.client.models import JobInstance
-from airflow_provider_dinky.log_lines import HEARTBEAT
+from airflow_provider_dinky.jobs.wait_log import HEARTBEAT
 from airflow_provider_dinky.watcher.breaker import backoff
 from airflow_provider_dinky.watcher.connection import ReadConfig
 from airflow_provider_dinky.watcher.registry import watcher_of

@@ -11,9 +11,12 @@ from typing import NoReturn
 
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.aio import AsyncDinkyClient
-from airflow_provider_dinky.client.errors import DinkyConnectionError, DinkyError, DinkyNotFoundError
+from airflow_provider_dinky.client.errors import DinkyConnectionError, DinkyError, DinkyRefusedError
 from airflow_provider_dinky.client.models import JobInstance, JobState
 from airflow_provider_dinky.client.wire import SessionLost
+from airflow_provider_dinky.followed import FollowedJob
+from airflow_provider_dinky.jobs.next_step import Next
+from airflow_provider_dinky.operations.inspect_job import refresh, sees_flink
 from airflow_provider_dinky.watcher.breaker import Breaker
 from airflow_provider_dinky.watcher.due import DueJobs
 from airflow_provider_dinky.watcher.newest import newest_runs
@@ -76,7 +79,7 @@ class Poller:
         self._single: DueJobs[Watched] = DueJobs(Schedule(moments=MOMENTS), self._breaker)
         self._lists_from = -math.inf if self._signed_in else math.inf
         self._sign_outs = 0
-        self._to_refresh: asyncio.Queue[tuple[Watched, int]] = asyncio.Queue()
+        self._to_refresh: asyncio.Queue[tuple[Watched, FollowedJob]] = asyncio.Queue()
         self._will_refresh: set[Watched] = set()
         for subscription in subscriptions:
             self.join(subscription)
@@ -87,14 +90,15 @@ class Poller:
 
     def join(self, newcomer: Watched) -> None:
         """Look at a job for the first time, soon."""
+        newcomer.follower.allow(sees_flink(self._client.config, newcomer.job_manager_address))
         self._breaker.block_no_longer_than(self._loop.time() + newcomer.poll_interval)
         self._home(newcomer).join(newcomer)
 
     async def run(self) -> NoReturn:
         """Poll for ever."""
-        workers = [self._ask_singly() for _ in range(ABREAST)]
+        workers = [*(self._ask_singly() for _ in range(ABREAST)), self._refresh()]
         if self._signed_in:
-            workers += [self._ask_in_lists(), self._ask_for_tasks(), self._refresh()]
+            workers += [self._ask_in_lists(), self._ask_for_tasks()]
         await until_one_ends(*workers)
         raise AssertionError("unreachable")
 
@@ -170,9 +174,9 @@ class Poller:
             probe = self._breaker.asks()
             try:
                 job = await self._look(subscription)
-            except DinkyNotFoundError as error:
+            except DinkyRefusedError as error:
                 self._answered()
-                subscription.give_up(str(error))
+                subscription.give_up(error, self._loop.time())
                 if subscription.is_wanted:
                     self._home(subscription).look_again(subscription)
             except DinkyError as error:
@@ -190,15 +194,21 @@ class Poller:
 
     async def _refresh(self) -> None:
         while True:
-            subscription, run = await self._to_refresh.get()
+            subscription, job = await self._to_refresh.get()
             self._will_refresh.discard(subscription)
             if not subscription.is_wanted or self._breaker.is_open:
                 continue
+            follower = subscription.follower
             try:
-                call = calls.refresh_job_info_detail(run)
-                subscription.refreshed((await self._client.send(call)).instance, self._loop.time())
+                seen = await self._client.run(refresh(self._client.config, follower, job))
             except DinkyError as error:
                 log.debug("No forced refresh: %s", error)
+                follower.no_refresh(self._loop.time(), is_over=not isinstance(error, DinkyConnectionError))
+            else:
+                if seen is None:
+                    follower.no_refresh(self._loop.time(), is_over=True)
+                    continue
+                subscription.refreshed(seen, self._loop.time())
             await asyncio.sleep(REFRESH_GAP)
 
     def _home(self, subscription: Watched) -> DueJobs[Watched]:
@@ -213,12 +223,16 @@ class Poller:
 
     def _saw(self, subscription: Watched, job: JobState | None) -> None:
         now = self._loop.time()
-        wants_refresh = subscription.observe(job, now, will_be_refreshed=subscription in self._will_refresh)
+        subscription.observe(job, now)
         if not subscription.is_wanted:
             return
-        if wants_refresh and self._signed_in and job is not None and subscription not in self._will_refresh:
+        wants_refresh = subscription.follower.next is Next.REFRESH
+        if wants_refresh and job is not None and subscription not in self._will_refresh:
             self._will_refresh.add(subscription)
-            self._to_refresh.put_nowait((subscription, job.id))
+            run = FollowedJob(
+                subscription.dinky_task_id, job.id, job.job_id, subscription.job_manager_address
+            )
+            self._to_refresh.put_nowait((subscription, run))
         self._home(subscription).look_again(subscription)
 
     def _answered(self) -> None:
@@ -248,7 +262,8 @@ class Poller:
         for subscription in batch:
             due.look_in(pause, subscription)
         for subscription in list(self._subscriptions) if self._breaker.is_open else batch:
-            subscription.hear_nothing(why, now)
+            # What one of them was told is no answer about the others.
+            subscription.no_answer(why, now)
         if self._breaker.failures == 1:
             log.info("Dinky did not answer: %s", why)
         if self._breaker.failed_probes >= DOUBTFUL_PROBES:

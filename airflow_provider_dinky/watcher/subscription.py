@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from airflow_provider_dinky.client.models import JobInstance, JobState
-from airflow_provider_dinky.job import ENDED, MAX_OUTAGE, Watch
-from airflow_provider_dinky.log_lines import (
-    ANSWERS_AGAIN,
-    HEARTBEAT,
-    SILENCE_WORTH_A_WORD,
-    not_there_line,
-    silence_line,
-    state_line,
-    unchanged_line,
-)
+from airflow_provider_dinky.followed import FollowedJob
+from airflow_provider_dinky.jobs.next_step import INSPECTIONS
+
+if TYPE_CHECKING:
+    from airflow_provider_dinky.client.models import JobState
+    from airflow_provider_dinky.jobs.follower import Follower
+    from airflow_provider_dinky.jobs.gone import UnknownJob
 
 
 class WatcherDied(Exception):
@@ -26,124 +23,114 @@ class WatcherDied(Exception):
 class Subscription:
     """One job, until it is where it is awaited or cannot be read.
 
-    :param watch: the rules, and what has been seen so far.
+    :param follower: the rules, and what has been seen so far; its clock is that of the event loop.
     :param job_instance_id: Dinky's id of the run; None for the newest run of ``dinky_task_id``.
     :param dinky_task_id: the task, if the run is not known yet.
     :param newer_than: the newest run of the task that is not meant.
+    :param job_id: Flink's id of the job, and ``job_manager_address`` where it runs, if that is known.
     :param poll_interval: seconds between looks.
-    :param max_outage: seconds without any answer after which the job counts as unreadable.
-    :param now: seconds on the clock that :meth:`observe` is told, which is never set back.
     """
 
     __slots__ = (
         "_died",
-        "_news",
-        "_said",
-        "_told_of_silence",
         "_waiter",
-        "answered",
         "dinky_task_id",
-        "error",
+        "follower",
         "job_id",
         "job_instance_id",
-        "max_outage",
+        "job_manager_address",
         "newer_than",
         "place",
         "poll_interval",
-        "unreadable",
-        "watch",
         "watched",
     )
 
     def __init__(
         self,
-        watch: Watch,
+        follower: Follower,
         job_instance_id: int | None,
         *,
         dinky_task_id: int | None = None,
         newer_than: int = 0,
+        job_id: str | None = None,
+        job_manager_address: str | None = None,
         poll_interval: float = 10.0,
-        max_outage: float = MAX_OUTAGE,
-        now: float,
     ) -> None:
-        self.watch = watch
+        self.follower = follower
         self.job_instance_id = job_instance_id
         self.dinky_task_id = dinky_task_id
         self.newer_than = newer_than
+        self.job_id = job_id
+        self.job_manager_address = job_manager_address
         self.poll_interval = poll_interval
-        self.max_outage = max_outage
-        self.answered = now
         self.watched = False
         self.place = 0
-        self.job_id: str | None = None
-        self.error: str | None = None
-        self.unreadable: str | None = None
-        self._told_of_silence = False
-        self._said = now
-        self._news: list[str] = []
         self._died: WatcherDied | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     @property
     def has_ended(self) -> bool:
         """Whether there is nothing more to wait for."""
-        return self.unreadable is not None or self.watch.verdict in ENDED
+        return self.follower.has_ended
 
     @property
     def is_wanted(self) -> bool:
         """Whether somebody still waits for it."""
-        return self.watched and not self.has_ended
+        return self.watched and not self.follower.has_ended
+
+    @property
+    def wants_inspection(self) -> bool:
+        """Whether its subscriber is to find out what no state tells."""
+        return self.follower.next in INSPECTIONS
+
+    @property
+    def job(self) -> FollowedJob:
+        """The job, which is there."""
+        return FollowedJob(
+            self.dinky_task_id, self.job_instance_id or 0, self.job_id, self.job_manager_address
+        )
 
     @property
     def name(self) -> str:
         """What the log calls it, in the words of the operators."""
-        of = f" of Dinky task {self.dinky_task_id}" if self.dinky_task_id is not None else ""
-        return f"job instance {self.job_instance_id}{of}"
+        if self.job_instance_id is None:
+            return f"a job of Dinky task {self.dinky_task_id} newer than instance {self.newer_than}"
+        return str(self.job)
 
-    def observe(self, instance: JobState | None, now: float, *, will_be_refreshed: bool = False) -> bool:
+    def observe(self, instance: JobState | None, now: float) -> None:
         """Take in an answer of Dinky's.
 
         :param instance: the run, or None if there is none yet.
-        :param will_be_refreshed: Dinky is about to be made to look anew, so a lost job is not given up before that.
-        :return: whether Dinky should be made to look at the job anew.
         """
-        self.answered = now
-        refresh = False
-        if self._told_of_silence:
-            self._told_of_silence = False
-            self._add(ANSWERS_AGAIN, now)
-        if instance is not None:
+        if instance is None:
+            self.follower.saw_none(now)
+        else:
             # Not the instance itself: thousands of them would be kept.
-            self.job_instance_id, self.job_id = instance.id, instance.job_id
-            verdict = self.watch.observe(instance.status, now, will_be_refreshed=will_be_refreshed)
-            self.error = instance.error or (None if verdict.changed else self.error)
-            refresh = verdict.refresh
-            if verdict.changed and not self.has_ended:
-                self._add(state_line(self.name, instance.status), now)
-        if now - self._said >= HEARTBEAT and not self.has_ended:
-            self._add(self._unchanged(now), now)
+            self.job_instance_id, self.job_id = instance.id, instance.job_id or self.job_id
+            self.follower.cluster_type = self.follower.cluster_type or instance.type
+            self.follower.saw(instance.status, now, error=instance.error)
         self._wake()
-        return refresh
 
-    def refreshed(self, instance: JobInstance, now: float) -> None:
-        """Take in what Dinky says after it was made to look anew."""
-        self.observe(instance, now)
+    def refreshed(self, seen: UnknownJob, now: float) -> None:
+        """Take in what Dinky says after it was made to look again."""
+        self.job_manager_address = self.job_manager_address or seen.job_manager_address
+        if seen.instance is not None:
+            self.job_id = seen.instance.job_id or self.job_id
+        self.follower.saw(seen.status, now, error=seen.error, refreshed=True, gone=seen.is_gone)
+        self._wake()
 
-    def hear_nothing(self, why: str, now: float) -> None:
-        """Dinky did not answer: after a while a word in the log, after ``max_outage`` the end."""
-        silent = now - self.answered
-        if silent >= self.max_outage:
-            self.give_up(f"no answer for {silent:.0f} s: {why}")
-        elif silent >= SILENCE_WORTH_A_WORD and not self._told_of_silence:
-            self._told_of_silence = True
-            self._add(silence_line(silent, why), now)
-            self._wake()
+    def no_answer(self, error: Exception | str, now: float) -> None:
+        """Dinky did not answer: after a while a line in the log, after too long the end."""
+        self.follower.no_answer(error, now)
+        self._wake()
 
-    def give_up(self, why: str) -> None:
-        """The job cannot be read; that is the end."""
-        if not self.has_ended:
-            self.unreadable = why
-            self._wake()
+    def give_up(self, error: Exception | str, now: float) -> None:
+        """Dinky refuses to tell, or nobody can be asked: the end, if that is about the job."""
+        if isinstance(error, Exception):
+            self.follower.no_answer(error, now)
+        else:
+            self.follower.give_up(error)
+        self._wake()
 
     def lose_watcher(self, error: BaseException | None) -> None:
         """The poll loop is gone."""
@@ -162,26 +149,16 @@ class Subscription:
                 await self._waiter
             finally:
                 self._waiter = None
-        lines, self._news = self._news, []
-        for line in lines:
-            say(line)
+        if self.follower.log.is_due:
+            for line in self.follower.lines(self.name):
+                say(line)
         died, self._died = self._died, None
         if died is not None and not self.has_ended:
             raise died
 
-    def _add(self, line: str, now: float) -> None:
-        self._news.append(line)
-        self._said = now
-
     def _is_due(self) -> bool:
-        return bool(self._news) or self._died is not None or self.has_ended
+        return self.follower.log.is_due or self._died is not None or self.has_ended or self.wants_inspection
 
     def _wake(self) -> None:
-        if self._is_due() and self._waiter is not None and not self._waiter.done():
+        if self._waiter is not None and not self._waiter.done() and self._is_due():
             self._waiter.set_result(None)
-
-    def _unchanged(self, now: float) -> str:
-        if self.watch.status is None:
-            newer = f"a job of Dinky task {self.dinky_task_id} newer than instance {self.newer_than}"
-            return not_there_line(newer)
-        return unchanged_line(self.name, self.watch.status, now - self.watch.since)

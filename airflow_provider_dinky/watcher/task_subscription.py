@@ -8,8 +8,10 @@ import math
 from collections.abc import Callable
 
 from airflow_provider_dinky.client.models import JobInstance, JobState
-from airflow_provider_dinky.job import WaitFor, Watch
-from airflow_provider_dinky.log_lines import SILENCE_WORTH_A_WORD
+from airflow_provider_dinky.job import WaitFor
+from airflow_provider_dinky.jobs.follower import Follower
+from airflow_provider_dinky.jobs.gone import UnknownJob
+from airflow_provider_dinky.jobs.wait_log import WaitLog
 
 
 class Sightings:
@@ -24,16 +26,13 @@ class Sightings:
         self.died: BaseException | None = None
         self._runs: dict[int, JobInstance | None] = {}
         self._unreadable: dict[int, str] = {}
-        self._lines: list[str] = []
+        self._log = WaitLog(now)
         self._answered = now
-        self._told_of_silence = False
 
     def saw(self, dinky_task_id: int, newest: JobInstance | None, now: float) -> None:
         """Dinky has answered."""
         self._answered = now
-        if self._told_of_silence:
-            self._told_of_silence = False
-            self._lines.append("Dinky answers again")
+        self._log.answered(now)
         self._unreadable.pop(dinky_task_id, None)
         self._runs[dinky_task_id] = newest
         self.news.set()
@@ -44,12 +43,10 @@ class Sightings:
         self._unreadable[dinky_task_id] = why
         self.news.set()
 
-    def hear_nothing(self, why: str, now: float) -> None:
-        """Dinky did not answer: after a while, a word in the log."""
-        silent = now - self._answered
-        if silent >= SILENCE_WORTH_A_WORD and not self._told_of_silence:
-            self._told_of_silence = True
-            self._lines.append(f"No answer for {silent:.0f} s, trying on: {why}")
+    def no_answer(self, error: Exception | str, now: float) -> None:
+        """Dinky did not answer: after a while, a line in the log."""
+        self._log.no_answer(now - self._answered, error, now)
+        if self._log.is_due:
             self.news.set()
 
     def lose_watcher(self, error: BaseException | None) -> None:
@@ -60,8 +57,7 @@ class Sightings:
     def take(self, say: Callable[[str], None]) -> tuple[dict[int, JobInstance | None], dict[int, str]]:
         """The newest runs, and why others could not be read; each only once."""
         self.news.clear()
-        lines, self._lines = self._lines, []
-        for line in lines:
+        for line in self._log.take(""):
             say(line)
         runs, self._runs = self._runs, {}
         unreadable, self._unreadable = self._unreadable, {}
@@ -75,9 +71,10 @@ class TaskSubscription:
     :param sightings: is told what is seen.
     """
 
-    __slots__ = ("_newest", "_sightings", "_watch", "dinky_task_id", "place", "poll_interval", "watched")
+    __slots__ = ("_newest", "_sightings", "dinky_task_id", "follower", "place", "poll_interval", "watched")
 
     job_instance_id = None
+    job_manager_address = None
     newer_than = 0
 
     def __init__(self, dinky_task_id: int, poll_interval: float, sightings: Sightings) -> None:
@@ -87,37 +84,42 @@ class TaskSubscription:
         self.watched = False
         self._sightings = sightings
         self._newest: int | None = None
-        # Only for its rules of what Dinky should look at anew: nothing ends this watch.
-        self._watch = Watch(WaitFor.FINISHED, math.inf)
+        # Only for its rules of what Dinky should be made to look at again: nothing ends this.
+        self.follower = Follower(WaitFor.FINISHED, 0.0, unknown_timeout=math.inf, max_outage=math.inf)
 
     @property
     def is_wanted(self) -> bool:
         """Whether somebody still wants to know."""
         return self.watched
 
-    def observe(self, instance: JobState | None, now: float, *, will_be_refreshed: bool = False) -> bool:
-        """Take in the newest run; returns whether Dinky should be made to look at it anew."""
+    def observe(self, instance: JobState | None, now: float) -> None:
+        """Take in the newest run."""
         assert self.dinky_task_id is not None
         if not self.watched:
-            return False
+            return
         newest = instance if isinstance(instance, JobInstance) else None
         self._newest = newest.id if newest else None
         self._sightings.saw(self.dinky_task_id, newest, now)
-        return newest is not None and self._watch.observe(newest.status, now).refresh
+        if newest is not None:
+            self.follower.cluster_type = newest.type or self.follower.cluster_type
+            self.follower.saw(newest.status, now)
+            self.follower.log.drop()
 
-    def refreshed(self, instance: JobInstance, now: float) -> None:
-        """Take in the run after Dinky has looked anew, unless a newer one has been seen since."""
-        if instance.id == self._newest:
-            self.observe(instance, now)
+    def refreshed(self, seen: UnknownJob, now: float) -> None:
+        """Take in the run after Dinky has looked again, unless a newer one has been seen since."""
+        if seen.instance is not None and seen.instance.id == self._newest:
+            self.observe(seen.instance, now)
+            self.follower.saw(seen.status, now, refreshed=True, gone=seen.is_gone)
+            self.follower.log.drop()
 
-    def hear_nothing(self, why: str, now: float) -> None:
+    def no_answer(self, error: Exception | str, now: float) -> None:
         """Dinky did not answer."""
-        self._sightings.hear_nothing(why, now)
+        self._sightings.no_answer(error, now)
 
-    def give_up(self, why: str) -> None:
+    def give_up(self, error: Exception | str, now: float) -> None:
         """It cannot be read at present."""
         if self.watched and self.dinky_task_id is not None:
-            self._sightings.cannot_read(self.dinky_task_id, why)
+            self._sightings.cannot_read(self.dinky_task_id, str(error))
 
     def lose_watcher(self, error: BaseException | None) -> None:
         """The poll loop is gone."""

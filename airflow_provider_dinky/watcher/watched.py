@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from airflow_provider_dinky.client.models import JobInstance, JobState
+from airflow_provider_dinky.client.models import JobState
+from airflow_provider_dinky.jobs.follower import Follower
+from airflow_provider_dinky.jobs.gone import UnknownJob
 
 
 class Watched(Protocol):
@@ -30,20 +32,28 @@ class Watched(Protocol):
         """The newest run of the task that is not meant."""
 
     @property
+    def job_manager_address(self) -> str | None:
+        """Where the job runs, if that is known."""
+
+    @property
+    def follower(self) -> Follower:
+        """The rules of following the job, and what has been seen of it."""
+
+    @property
     def is_wanted(self) -> bool:
         """Whether somebody still waits for it."""
 
-    def observe(self, instance: JobState | None, now: float, *, will_be_refreshed: bool = False) -> bool:
-        """Take in an answer; returns whether Dinky should be made to look anew."""
+    def observe(self, instance: JobState | None, now: float) -> None:
+        """Take in an answer."""
 
-    def refreshed(self, instance: JobInstance, now: float) -> None:
-        """Take in what Dinky says after it was made to look anew."""
+    def refreshed(self, seen: UnknownJob, now: float) -> None:
+        """Take in what Dinky says after it was made to look again."""
 
-    def hear_nothing(self, why: str, now: float) -> None:
+    def no_answer(self, error: Exception | str, now: float) -> None:
         """Dinky did not answer."""
 
-    def give_up(self, why: str) -> None:
-        """It cannot be read."""
+    def give_up(self, error: Exception | str, now: float) -> None:
+        """Dinky refuses to tell, or nobody can be asked."""
 
     def lose_watcher(self, error: BaseException | None) -> None:
         """The poll loop is gone."""

@@ -84,7 +84,7 @@ class Watcher:
     def _cannot_begin(self, why: str) -> None:
         now = asyncio.get_running_loop().time()
         for subscription in list(self._subscriptions):
-            subscription.hear_nothing(why, now)
+            subscription.no_answer(why, now)
         self.lender.cannot(DinkyConnectionError(why, sent=False))
 
     def _end_if_alone(self) -> None:
@@ -109,6 +109,6 @@ class Watcher:
             self.lender.close(DinkyConnectionError(why, sent=False))
         for subscription in list(self._subscriptions):
             if isinstance(error, ConnectionUnusable):
-                subscription.give_up(str(error))
+                subscription.give_up(DinkyConfigError(str(error)), asyncio.get_running_loop().time())
             else:
                 subscription.lose_watcher(error)

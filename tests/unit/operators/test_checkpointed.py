@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from airflow_provider_dinky.new_start import NewStart
 from airflow_provider_dinky.operators.dinky import RestartTaskOperator, SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox, TaskSpec
 from airflow_provider_dinky.sandbox.engine import JobRecord
+from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
 from tests.airflow_task import StateStore, execute, new_context
 
 STREAM, CHECKPOINTED, WITHOUT = 1, 10, 11
@@ -221,3 +224,20 @@ def timed_out(task: Any, context: Any) -> None:
         task.execute(context)
     fresh = operator(RestartTaskOperator, timeout=1.0, method="steps")
     fresh.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+
+
+def test_a_deferred_wait_says_that_it_waits(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+) -> None:
+    monkeypatch.setattr("airflow_provider_dinky.jobs.wait_log.HEARTBEAT", 0.1)
+    sandbox.fail_checkpoints()
+    job = submit(sandbox)
+    trigger = JobStatusTrigger(1, "signed_in", "checkpointed", poll_interval=0.02, status="RUNNING")
+
+    async def wait() -> None:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(trigger.run()), 3)
+
+    asyncio.run(wait())
+    assert job.state == "RUNNING"
+    assert logged().count("State of job instance 1: RUNNING, for ") >= 3

@@ -69,9 +69,9 @@ def test_an_operator_waits_out_an_outage(sandbox: Sandbox) -> None:
     assert sandbox.engine.jobs[0].state == "FINISHED"
 
 
-def test_an_operator_gives_up_some_day(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_dinky.job.MAX_OUTAGE", 0.1)
+def test_an_operator_gives_up_some_day(sandbox: Sandbox) -> None:
     task = following()
+    task.max_outage = 0.1
     breaks_off(task, sandbox, count=None)
 
     with pytest.raises(DinkyTaskError, match="502"):
@@ -86,9 +86,9 @@ def test_a_sensor_waits_out_an_outage(sandbox: Sandbox) -> None:
     assert task.execute(new_context(task)) == 1
 
 
-def test_a_sensor_gives_up_some_day(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_dinky.sensors.dinky.MAX_OUTAGE", 0.1)
+def test_a_sensor_gives_up_some_day(sandbox: Sandbox) -> None:
     task = waiting()
+    task.max_outage = 0.1
     sandbox.fault("status", "/openapi/getJobInstance", count=None, status=502)
 
     with pytest.raises(DinkyTaskError, match="502"):

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,11 +19,12 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobUnhealthyError
 from airflow_provider_dinky.flink_view import FlinkView
 from airflow_provider_dinky.hooks.dinky import DinkyHook
-from airflow_provider_dinky.log_lines import HEARTBEAT
+from airflow_provider_dinky.jobs.wait_log import HEARTBEAT
 from airflow_provider_dinky.sandbox import Sandbox
-from airflow_provider_dinky.sensors import log_book
+from airflow_provider_dinky.sensors import base
 from airflow_provider_dinky.sensors.health import JobHealthSensor
 from tests.airflow_task import StateStore, new_context
+from tests.unit.sensors.conftest import clock_at
 from tests.unit.streams import CHECKPOINTED, STREAM, running, until
 
 MINUTE = 60.0
@@ -291,7 +291,7 @@ class TestModes:
         monkeypatch.setattr(DinkyHook, "get_flink_view", view)
         task, begun = sensor(dinky_task_id=CHECKPOINTED, max_checkpoint_age=60), time.time()
         for later in (0, HEARTBEAT / 2, HEARTBEAT + 1):
-            monkeypatch.setattr(log_book, "time", SimpleNamespace(time=lambda at=begun + later: at))
+            monkeypatch.setattr(base, "time", clock_at(begun + later))
             task.poke(new_context(task))
         said = logged()
         assert said.count("Its last checkpoint was complete") == 2

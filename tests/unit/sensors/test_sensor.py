@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,12 +11,13 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 from airflow_provider_dinky.client import blocking
 from airflow_provider_dinky.client.retry import NO_RETRY
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError
-from airflow_provider_dinky.log_lines import HEARTBEAT
+from airflow_provider_dinky.jobs.wait_log import HEARTBEAT
 from airflow_provider_dinky.operators.dinky import SubmitTaskOperator
 from airflow_provider_dinky.sandbox import Sandbox
-from airflow_provider_dinky.sensors import log_book
+from airflow_provider_dinky.sensors import base
 from airflow_provider_dinky.sensors.dinky import JobStatusSensor
 from tests.airflow_task import StateStore, execute, new_context
+from tests.unit.sensors.conftest import clock_at
 
 STREAM, REPORT, FAILING = 1, 2, 4
 
@@ -190,7 +190,7 @@ class TestLogWhenRescheduled:
         store, job, begun = StateStore(), start(STREAM), time.time()
         sandbox.set_status(job, "RUNNING")
         for later in (0, HEARTBEAT - 60, HEARTBEAT + 60, HEARTBEAT + 120, 2 * HEARTBEAT + 120):
-            monkeypatch.setattr(log_book, "time", SimpleNamespace(time=lambda at=begun + later: at))
+            monkeypatch.setattr(base, "time", clock_at(begun + later))
             self.pokes(store, job_instance_id=job)
         said = logged()
 
@@ -215,16 +215,32 @@ class TestLogWhenRescheduled:
         self, sandbox: Sandbox, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(blocking, "RetryFor", lambda: NO_RETRY)
-        store, job = StateStore(), start(STREAM)
+        store, job, begun = StateStore(), start(STREAM), time.time()
         sandbox.set_status(job, "RUNNING")
-        for _ in range(3):
+        for later in (0, 40, 80, 120):
+            monkeypatch.setattr(base, "time", clock_at(begun + later))
             sandbox.fault("status", "getJobInstance", status=502)
             self.pokes(store, job_instance_id=job)
         self.pokes(store, job_instance_id=job)
         said = logged()
 
-        assert said.count("No answer for 0 s, trying on: connection 'anonymous'") == 1
+        assert said.count("No answer for 80 s, trying on: connection 'anonymous'") == 1
+        assert said.count("Dinky answers again") == 1
         assert said.count(f"Dinky task {STREAM}: RUNNING") == 1
+
+    def test_an_outage_that_is_too_long_fails_the_poke(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(blocking, "RetryFor", lambda: NO_RETRY)
+        store, job, begun = StateStore(), start(STREAM), time.time()
+        self.pokes(store, job_instance_id=job)
+        sandbox.fault("body", "getJobInstance", count=None, body="<html>a proxy")
+        for later in (600, 1_700):
+            monkeypatch.setattr(base, "time", clock_at(begun + later))
+            self.pokes(store, job_instance_id=job)
+        monkeypatch.setattr(base, "time", clock_at(begun + 1_900))
+        with pytest.raises(DinkyTaskError, match="no answer for 1[89]00 s: .*a proxy"):
+            self.pokes(store, job_instance_id=job)
 
     def test_each_try_has_a_log_of_its_own(self, sandbox: Sandbox, logged: Callable[[], str]) -> None:
         store, job = StateStore(), start(STREAM)

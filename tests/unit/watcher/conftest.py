@@ -51,6 +51,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def shorten(module: str, **constants: float) -> None:
         for name, value in constants.items():
-            monkeypatch.setattr(f"airflow_provider_dinky.watcher.{module}.{name}", value)
+            folder = "jobs" if module in ("wait_log", "follower") else "watcher"
+            monkeypatch.setattr(f"airflow_provider_dinky.{folder}.{module}.{name}", value)
 
     return shorten

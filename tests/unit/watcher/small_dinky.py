@@ -151,7 +151,7 @@ class SmallDinky:
         return web.json_response({"total": len(rows), "success": True, "data": page})
 
     def _row(self, job: int) -> dict[str, Any]:
-        return {"id": job, "jid": f"{job:032x}", "status": self.status[job]}
+        return {"id": job, "jid": f"{job:032x}", "status": self.status[job], "type": "standalone"}
 
 
 def envelope(data: Any, code: int = 0, msg: str = "", status: int = 200) -> web.Response:

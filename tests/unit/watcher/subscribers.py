@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from airflow_provider_dinky.client.config import DinkyConfig
-from airflow_provider_dinky.job import WaitFor, Watch
+from airflow_provider_dinky.job import WaitFor
+from airflow_provider_dinky.jobs.follower import MAX_OUTAGE, Follower
 from airflow_provider_dinky.watcher import Subscription, follow
 from airflow_provider_dinky.watcher.connection import ReadConfig
 from airflow_provider_dinky.watcher.registry import _watchers
@@ -25,14 +26,22 @@ class Subscriber:
         conn_id: str = "dinky",
         wait_for: WaitFor = WaitFor.FINISHED,
         unknown_timeout: float = 600.0,
+        max_outage: float = MAX_OUTAGE,
         say: Callable[[str], None] | None = None,
         **settings: Any,
     ) -> None:
         now = asyncio.get_running_loop().time()
-        watch = Watch(wait_for, unknown_timeout)
+        self.follower = Follower(
+            wait_for,
+            now,
+            unknown_timeout=unknown_timeout,
+            max_outage=max_outage,
+            answered=True,
+            says_end=False,
+        )
         self.job = job
         self.lines: list[str] = []
-        self.subscription = Subscription(watch, job, now=now, **{"poll_interval": 0.05, **settings})
+        self.subscription = Subscription(self.follower, job, **{"poll_interval": 0.05, **settings})
         read_config = config if callable(config) else lambda: config
         self.task = asyncio.create_task(
             follow(conn_id, self.subscription, read_config, say or self.lines.append)
@@ -41,7 +50,7 @@ class Subscriber:
     @property
     def status(self) -> str | None:
         """The state it has seen last."""
-        status = self.subscription.watch.status
+        status = self.follower.status
         return None if status is None else str(status)
 
     async def ended(self, within: float = 10.0) -> Subscription:

@@ -17,6 +17,7 @@ from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import DinkyConfigError
 from airflow_provider_dinky.client.models import JobInstance
 from airflow_provider_dinky.client.status import JobStatus
+from airflow_provider_dinky.jobs.gone import UnknownJob
 from airflow_provider_dinky.watcher import Board, WatchedTasks, board, watched_tasks
 from airflow_provider_dinky.watcher.connection import ReadConfig
 from airflow_provider_dinky.watcher.polling import HANDFUL, Poller
@@ -215,7 +216,7 @@ async def test_an_outage_is_waited_out(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_dinky.watcher.task_subscription.SILENCE_WORTH_A_WORD", 0.3)
+    monkeypatch.setattr("airflow_provider_dinky.jobs.wait_log.SILENCE_WORTH_A_WORD", 0.3)
     caplog.set_level("INFO", "airflow_provider_dinky")
     dinky.newest = {task: 100 + task for task in tasks}
     wall = put_up(config, *tasks)
@@ -256,17 +257,21 @@ async def test_a_lost_job_is_refreshed_where_that_can_be(
     assert dinky.count(REFRESH) == int(config.has_credentials)
 
 
+def seen(job: int, status: JobStatus) -> UnknownJob:
+    return UnknownJob(status, instance=JobInstance(id=job, status=status))
+
+
 async def test_a_refresh_of_a_run_that_has_been_followed_by_another_is_no_news() -> None:
     sightings = Sightings(0.0)
     task = TaskSubscription(1, 60, sightings)
     task.watched = True
     task.observe(JobInstance(id=101, status=JobStatus.UNKNOWN), 1.0)
-    task.refreshed(JobInstance(id=101, status=JobStatus.RUNNING), 2.0)
+    task.refreshed(seen(101, JobStatus.RUNNING), 2.0)
     runs, _ = sightings.take(print)
     assert [run and run.status for run in runs.values()] == [JobStatus.RUNNING]
 
     task.observe(JobInstance(id=102, status=JobStatus.RUNNING), 3.0)
-    task.refreshed(JobInstance(id=101, status=JobStatus.FAILED), 4.0)
+    task.refreshed(seen(101, JobStatus.FAILED), 4.0)
     runs, _ = sightings.take(print)
     assert [run and run.id for run in runs.values()] == [102]
 

@@ -101,7 +101,7 @@ async def test_who_leaves_in_the_middle_of_a_request_disturbs_nobody(
     await leaving.leaves()
     dinky.status[2] = "FINISHED"
 
-    assert (await staying.ended()).unreadable is None
+    assert (await staying.ended()).follower.unreadable is None
     assert leaving.lines == []
 
 

@@ -62,7 +62,7 @@ async def test_a_changed_address_takes_everybody_along(
         await asyncio.gather(*(subscriber.ended() for subscriber in subscribers))
 
         assert dinky.connections == 0
-        assert not any(subscriber.subscription.unreadable for subscriber in subscribers)
+        assert not any(subscriber.subscription.follower.unreadable for subscriber in subscribers)
 
 
 async def test_is_not_read_again_while_all_is_well(
@@ -88,7 +88,7 @@ async def test_one_that_cannot_be_read_again_stays(
         await until(lambda reads=reads: len(keeper.threads) >= reads + 2)  # type: ignore[misc]
     dinky.status[1] = "FINISHED"
 
-    assert (await subscriber.ended()).unreadable is None
+    assert (await subscriber.ended()).follower.unreadable is None
 
 
 async def test_the_same_one_read_again_changes_nothing(
@@ -113,7 +113,7 @@ async def test_one_that_is_missing_or_bad_is_the_end_for_all(
     subscribers = [subscribe(keeper, job) for job in range(1, 21)]
     ended = await asyncio.gather(*(subscriber.ended() for subscriber in subscribers))
 
-    assert [subscription.unreadable for subscription in ended] == [str(trouble)] * 20
+    assert [subscription.follower.unreadable for subscription in ended] == [str(trouble)] * 20
     assert len(keeper.threads) == 1
     assert not dinky.asked
 
@@ -138,7 +138,7 @@ async def test_a_trouble_that_does_not_pass_is_waited_out_no_longer_than_asked(
     settings: dict[str, Any] = {"max_outage": 0.3}
     subscribers = [subscribe(Keeper(OSError("no database")), job, **settings) for job in (1, 2)]
     for subscriber in subscribers:
-        unreadable = (await subscriber.ended()).unreadable
+        unreadable = (await subscriber.ended()).follower.unreadable
         assert unreadable is not None
         assert re.match(r"no answer for \d s: connection 'dinky' cannot be read: no database", unreadable)
 

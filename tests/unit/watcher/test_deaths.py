@@ -43,7 +43,7 @@ async def test_polling_begins_anew(
     subscribers = [subscribe(config, job) for job in range(1, 21)]
     ended = await asyncio.gather(*(subscriber.ended() for subscriber in subscribers))
 
-    assert not any(subscription.unreadable for subscription in ended)
+    assert not any(subscription.follower.unreadable for subscription in ended)
     assert all(subscriber.status == "FINISHED" for subscriber in subscribers)
     assert all("Polling broke off and begins anew: RuntimeError('a bug')" in s.lines for s in subscribers)
     assert len(began) >= 3
@@ -71,14 +71,14 @@ async def test_a_loop_that_is_cancelled_from_outside(
     dinky.status.update(dict.fromkeys(range(1, 11), "FINISHED"))
     ended = await asyncio.gather(*(subscriber.ended() for subscriber in subscribers))
 
-    assert not any(subscription.unreadable for subscription in ended)
+    assert not any(subscription.follower.unreadable for subscription in ended)
 
 
 async def test_one_that_never_lives_is_given_up_in_the_end(
     dinky: SmallDinky, config: DinkyConfig, subscribe: Subscribe, dies: Callable[[int], list[float]]
 ) -> None:
     dies(1000)
-    unreadable = (await subscribe(config, 1, max_outage=0.2).ended()).unreadable
+    unreadable = (await subscribe(config, 1, max_outage=0.2).ended()).follower.unreadable
 
     assert unreadable is not None
     assert "polling broke off: RuntimeError('a bug')" in unreadable

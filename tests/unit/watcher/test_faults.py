@@ -114,7 +114,7 @@ class TestAnOutage:
 
         shares = Counter((asked.time - dinky.asked[0].time) // (interval / 5) for asked in dinky.asked)
         assert max(shares.values()) <= 0.5 * len(self.jobs)
-        assert not any(subscriber.subscription.unreadable for subscriber in subscribers)
+        assert not any(subscriber.subscription.follower.unreadable for subscriber in subscribers)
 
     async def test_one_list_when_it_is_back(self, dinky: SmallDinky, subscribe: Subscribe) -> None:
         await self.watched(dinky, dinky.signed_in, subscribe)
@@ -179,7 +179,7 @@ async def test_bad_luck_of_one_does_not_stop_the_others(dinky: SmallDinky, subsc
     await until(lambda: all(subscriber.status for subscriber in subscribers), within=3)
 
     assert dinky.most_at_once == 16
-    assert not any(subscriber.subscription.unreadable for subscriber in subscribers)
+    assert not any(subscriber.subscription.follower.unreadable for subscriber in subscribers)
 
 
 class TestUnreadable:
@@ -188,13 +188,13 @@ class TestUnreadable:
     ) -> None:
         dinky.unknown.add(1)
         unknown, known = subscribe(config, 1, poll_interval=0.1), subscribe(config, 2, poll_interval=0.1)
-        unreadable = (await unknown.ended()).unreadable
+        unreadable = (await unknown.ended()).follower.unreadable
 
         assert unreadable is not None
         assert "job instance 1: " in unreadable
         assert "Not Exist" in unreadable
         await until(lambda: known.status)
-        assert known.subscription.unreadable is None
+        assert known.subscription.follower.unreadable is None
 
     async def test_after_an_outage_too_long(
         self, dinky: SmallDinky, config: DinkyConfig, subscribe: Subscribe
@@ -205,7 +205,7 @@ class TestUnreadable:
         dinky.instead[""] = bad_gateway
         began = asyncio.get_running_loop().time()
         for subscriber in impatient:
-            unreadable = (await subscriber.ended()).unreadable
+            unreadable = (await subscriber.ended()).follower.unreadable
             assert unreadable is not None
             assert re.match(r"no answer for [1-9] s: ", unreadable)
             assert "HTTP 502" in unreadable
@@ -213,4 +213,4 @@ class TestUnreadable:
 
         dinky.instead.clear()
         dinky.status[11] = "FINISHED"
-        assert (await patient.ended()).unreadable is None
+        assert (await patient.ended()).follower.unreadable is None

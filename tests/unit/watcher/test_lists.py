@@ -27,7 +27,7 @@ async def test_a_job_that_a_list_leaves_out_is_asked_for_alone(
     dinky.unknown.add(4)
     subscribers = {job: subscribe(dinky.signed_in, job) for job in range(1, 11)}
     await until(lambda: all(s.status for job, s in subscribers.items() if job != 4))
-    unreadable = (await subscribers[4].ended()).unreadable
+    unreadable = (await subscribers[4].ended()).follower.unreadable
 
     assert unreadable is not None
     assert "job instance 4" in unreadable
@@ -72,7 +72,7 @@ async def test_where_there_are_no_lists_jobs_are_asked_for_alone_for_a_while(
     singles = dinky.count(SINGLE)
     await until(lambda: dinky.count(LIST) >= 6)
     assert dinky.count(SINGLE) == singles
-    assert not any(subscriber.subscription.unreadable for subscriber in subscribers)
+    assert not any(subscriber.subscription.follower.unreadable for subscriber in subscribers)
 
 
 async def test_where_lists_stay_refused_they_are_tried_now_and_then(
@@ -108,7 +108,7 @@ async def test_signed_out_by_somebody_else_it_signs_in_once_for_all(
     ended = await asyncio.gather(*(subscriber.ended() for subscriber in subscribers))
 
     assert sign_ins() == 3
-    assert not any(subscription.unreadable for subscription in ended)
+    assert not any(subscription.follower.unreadable for subscription in ended)
     assert not any(request.path == SINGLE for request in sandbox.requests)
 
 

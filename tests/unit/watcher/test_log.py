@@ -58,7 +58,7 @@ async def test_only_changes_are_said_and_the_end_is_not(
 async def test_a_sign_of_life_while_nothing_changes(
     dinky: SmallDinky, config: DinkyConfig, subscribe: Subscribe, short: Callable[..., None]
 ) -> None:
-    short("subscription", HEARTBEAT=0.2)
+    short("wait_log", HEARTBEAT=0.2)
     subscriber = subscribe(config, 7, poll_interval=0.02)
     await until(lambda: len(subscriber.lines) >= 3)
 
@@ -70,7 +70,7 @@ async def test_a_sign_of_life_while_nothing_changes(
 async def test_a_sign_of_life_before_there_is_a_run(
     dinky: SmallDinky, subscribe: Subscribe, short: Callable[..., None]
 ) -> None:
-    short("subscription", HEARTBEAT=0.1)
+    short("wait_log", HEARTBEAT=0.1)
     subscriber = subscribe(dinky.anonymous, None, dinky_task_id=3, newer_than=9)
     await until(lambda: subscriber.lines)
 
@@ -80,7 +80,7 @@ async def test_a_sign_of_life_before_there_is_a_run(
 async def test_silence_and_its_end(
     dinky: SmallDinky, config: DinkyConfig, subscribe: Subscribe, short: Callable[..., None]
 ) -> None:
-    short("subscription", SILENCE_WORTH_A_WORD=0.2)
+    short("wait_log", SILENCE_WORTH_A_WORD=0.2)
     subscribers = [subscribe(config, job) for job in range(1, 6)]
     await until(lambda: all(subscriber.status for subscriber in subscribers))
     dinky.instead[""] = bad_gateway

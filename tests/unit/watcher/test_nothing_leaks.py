@@ -26,13 +26,14 @@ COMPLAINTS = (
 PROGRAM = """
 import asyncio, gc, sys, time
 from airflow_provider_dinky.client.config import DinkyConfig
-from airflow_provider_dinky.job import WaitFor, Watch
+from airflow_provider_dinky.job import WaitFor
+from airflow_provider_dinky.jobs.follower import Follower
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.watcher import Subscription, WatchedTasks, ask, board, follow
 
 async def wait_for(job, read_config):
     now = asyncio.get_running_loop().time()
-    subscription = Subscription(Watch(WaitFor.FINISHED, 600), job, poll_interval=0.02, now=now)
+    subscription = Subscription(Follower(WaitFor.FINISHED, now), job, poll_interval=0.02)
     await follow("dinky", subscription, read_config, lambda line: None)
 
 async def read_boards(first, read_config):

@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 from aiohttp import web
 
-from airflow_provider_dinky import job as rules
 from airflow_provider_dinky.job import WaitFor
+from airflow_provider_dinky.jobs import follower as rules
 from tests.unit.watcher.small_dinky import REFRESH, SmallDinky, bad_gateway, envelope
 from tests.unit.watcher.subscribers import Subscribe, until
 
@@ -84,7 +84,7 @@ async def test_a_refresh_that_fails_harms_nobody(
     await until(lambda: dinky.count(REFRESH) >= 5)
     dinky.status.update(dict.fromkeys(range(1, 6), "FINISHED"))
     for subscriber in subscribers:
-        assert (await subscriber.ended()).unreadable is None
+        assert (await subscriber.ended()).follower.unreadable is None
 
 
 async def test_who_has_left_is_not_refreshed(
@@ -108,7 +108,7 @@ async def test_still_lost_after_too_long_is_the_end(dinky: SmallDinky, subscribe
     subscriber = subscribe(dinky.signed_in, 1, unknown_timeout=0.3)
     ended = await subscriber.ended()
 
-    assert (ended.unreadable, subscriber.status) == (None, "UNKNOWN")
+    assert (ended.follower.unreadable, subscriber.status) == (None, "UNKNOWN")
     assert dinky.looks()[1] >= 4
 
 
@@ -139,4 +139,4 @@ async def test_a_job_that_is_lost_after_its_refresh_too_has_failed(
     )
     subscriber = subscribe(dinky.signed_in, 1, unknown_timeout=0.2)
     ended = await subscriber.ended(within=5)
-    assert (subscriber.status, ended.unreadable) == ("UNKNOWN", None)
+    assert (subscriber.status, ended.follower.unreadable) == ("UNKNOWN", None)
