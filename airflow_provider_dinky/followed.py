@@ -148,17 +148,16 @@ def stop_steps(
     """The calls that stop a job we started, if it is still its task's current one; returns what was done, for the log.
 
     Dinky stops whatever is the task's current job, so without the look just before, somebody else's would die. A
-    job that is not current any more can only be cancelled in Flink, by its own id, where the connection allows it.
+    job that is not current any more can only be cancelled in Flink, by its own id: authenticated through Dinky, else
+    where the connection allows it.
     """
     from airflow_provider_dinky.client import calls
-    from airflow_provider_dinky.client.flink import cancel_job
 
     if job.dinky_task_id is None or not job.started:
         return f"{job} was not started by this task and is left alone"
     current, status = yield from _current_job(job.dinky_task_id, config)
     if current != job.job_instance_id:
-        if config.allow_flink_rest and how == "cancel" and job.job_manager_address and job.job_id:
-            yield cancel_job(job.job_manager_address, job.job_id)
+        if how == "cancel" and (yield from _cancel_in_flink(job, config)):
             return f"Flink was asked to cancel {job}, which is not its Dinky task's current job any more ({current} is)"
         return (
             f"{job} was not stopped: the current one of its Dinky task is {current or 'none'}, and Dinky stops only "
@@ -172,6 +171,17 @@ def stop_steps(
         return f"Dinky was asked to stop {job} with a savepoint"
     yield calls.cancel_task(job.dinky_task_id, via_api=via_api)
     return f"Dinky was asked to cancel {job}"
+
+
+def _cancel_in_flink(job: FollowedJob, config: DinkyConfig) -> Generator[ApiCall[Any], Any, bool]:
+    from airflow_provider_dinky.client import calls
+    from airflow_provider_dinky.operations.stop import cancel_in_flink
+
+    address, job_id = job.job_manager_address, job.job_id
+    if config.has_credentials and not (address and job_id):
+        detail = yield calls.get_job_info_detail(job.job_instance_id)
+        address, job_id = detail.job_manager_address, detail.instance.job_id
+    return (yield from cancel_in_flink(config, job_id, address))  # type: ignore[misc]
 
 
 def _current_job(

@@ -54,6 +54,27 @@ class TestTwoAtOnce:
         (job,) = scene.active(STREAM)
         assert theirs.xcom["job_id"] == job.jid
 
+    @pytest.mark.parametrize("kind", ["submit", "restart"])
+    def test_and_a_third_one_behind_them(self, signed_in: Scene, kind: str) -> None:
+        """Dinky stops only the newest job, which is the third one's."""
+        mine, theirs = Run(kind, STREAM, {}), Run(kind, STREAM, {}, run_id="other")
+        third = Run("submit", STREAM, {"if_running": "submit"}, run_id="third")
+
+        def slip_in() -> None:
+            self.other(signed_in, theirs)
+            signed_in.at("/submitTask", behind, after=True)
+
+        def behind() -> None:
+            signed_in.at("/api/jobInstance", partial(self.other, signed_in, third))
+
+        signed_in.at("/submitTask", slip_in)
+
+        assert signed_in.attempt(mine) == "failed"
+        assert "Flink was asked to cancel" in mine.error
+        signed_in.wait(30)
+        left = {job.jid for job in signed_in.active(STREAM)}
+        assert left == {theirs.xcom["job_id"], third.xcom["job_id"]}
+
     def gives_way_and_dies(self, scene: Scene, mine: Run, theirs: Run) -> None:
         scene.at("/submitTask", partial(self.other, scene, theirs))
         scene.at("/cancel", crash, after=True)
