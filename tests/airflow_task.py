@@ -26,6 +26,9 @@ class TaskInstance:
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcom[key] = value
 
+    def get_first_reschedule_date(self, context: Any) -> None:
+        """Nothing is known of earlier pokes of a sensor in reschedule mode."""
+
     def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
         assert (task_ids, map_indexes) == (self.task_id, self.map_index)
         return self.xcom.get(key)
@@ -46,19 +49,32 @@ def new_context(task: Any, *, store: StateStore | None = None, **ti: Any) -> Any
     return context
 
 
-def execute(task: Any, context: Any) -> Any:
-    """Run a task to its end, its trigger in between as the triggerer would: made anew from what was stored."""
+def execute(task: Any, context: Any, seconds: float = 20.0) -> Any:
+    """Run a task to its end, its trigger in between as the triggerer would: made anew from what was stored.
+
+    :param seconds: how long a trigger may take; one that hangs is a :class:`TimeoutError`.
+    """
     try:
         return task.execute(context)
     except TaskDeferred as deferred:
         while True:
-            event = asyncio.run(first_event(rebuilt(deferred.trigger)))
+            method, kwargs = _resumed_with(deferred, seconds)
             try:
-                return task.resume_execution(
-                    deferred.method_name, {**(deferred.kwargs or {}), "event": event}, context
-                )
+                return task.resume_execution(method, kwargs, context)
             except TaskDeferred as again:
                 deferred = again
+
+
+def _resumed_with(deferred: TaskDeferred, seconds: float) -> tuple[str, dict[str, Any]]:
+    """With what Airflow resumes the task: the trigger's event, or that the deferral has timed out."""
+    timeout = deferred.timeout.total_seconds() if deferred.timeout is not None else float("inf")
+    try:
+        event = asyncio.run(first_event(rebuilt(deferred.trigger), min(seconds, timeout)))
+    except asyncio.TimeoutError:
+        if timeout > seconds:
+            raise
+        return "__fail__", {"error": "Trigger timeout"}
+    return deferred.method_name, {**(deferred.kwargs or {}), "event": event}
 
 
 def rebuilt(trigger: Any) -> Any:
@@ -68,10 +84,10 @@ def rebuilt(trigger: Any) -> Any:
     return getattr(import_module(module), name)(**kwargs)
 
 
-async def first_event(trigger: Any) -> Any:
+async def first_event(trigger: Any, seconds: float = 20.0) -> Any:
     """What a trigger says first."""
     events = trigger.run()
     try:
-        return (await asyncio.wait_for(anext(events), 20)).payload
+        return (await asyncio.wait_for(anext(events), seconds)).payload
     finally:
         await events.aclose()

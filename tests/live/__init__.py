@@ -1,0 +1,1 @@
+"""Tests against live Dinky servers; see ``conftest.py`` for what they need."""
