@@ -181,7 +181,7 @@ def _cancel_in_flink(job: FollowedJob, config: DinkyConfig) -> Generator[ApiCall
     if config.has_credentials and not (address and job_id):
         detail = yield calls.get_job_info_detail(job.job_instance_id)
         address, job_id = detail.job_manager_address, detail.instance.job_id
-    return (yield from cancel_in_flink(config, job_id, address))  # type: ignore[misc]
+    return (yield from cancel_in_flink(config, job_id, address))
 
 
 def _current_job(
