@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional
 from airflow_provider_dinky.client.status import JobStatus
 
 if TYPE_CHECKING:
-    from airflow_provider_dinky.client.calls import ApiCall
+    from airflow_provider_dinky.client.calls import ApiCall, Steps
     from airflow_provider_dinky.client.config import DinkyConfig
     from airflow_provider_dinky.client.models import JobInstance
     from airflow_provider_dinky.hooks.dinky import DinkyHook
@@ -144,7 +144,7 @@ def _nobody_tells(hook: DinkyHook) -> str:
 
 def stop_steps(
     job: FollowedJob, how: Literal["cancel", "savepoint"], config: DinkyConfig
-) -> Generator[ApiCall[Any], Any, str]:
+) -> Steps[str]:
     """The calls that stop a job we started, if it is still its task's current one; returns what was done, for the log.
 
     Dinky stops whatever is the task's current job, so without the look just before, somebody else's would die. A
@@ -173,7 +173,7 @@ def stop_steps(
     return f"Dinky was asked to cancel {job}"
 
 
-def _cancel_in_flink(job: FollowedJob, config: DinkyConfig) -> Generator[ApiCall[Any], Any, bool]:
+def _cancel_in_flink(job: FollowedJob, config: DinkyConfig) -> Steps[bool]:
     from airflow_provider_dinky.client import calls
     from airflow_provider_dinky.operations.stop import cancel_in_flink
 
