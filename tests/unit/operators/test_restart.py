@@ -297,8 +297,7 @@ class TestOfATaskThatDoesNotRun:
             elif how == "CANCELED":
                 hook.cancel_task(dinky_task_id)
             elif how == "gone":
-                sandbox.kill_cluster()
-                sandbox.revive_cluster(jobs_survive=False)
+                sandbox.restart_cluster(high_availability=False)
             else:
                 hook.trigger_savepoint(dinky_task_id, "stop")
             awaited = {"gone": "UNKNOWN", "stopped": "FINISHED"}.get(how, how)
@@ -307,7 +306,7 @@ class TestOfATaskThatDoesNotRun:
             newest = hook.get_known_state(last.dinky_task_id or 0).newest
             return newest.path if newest else None
 
-    @pytest.mark.parametrize("how", ["FAILED", "CANCELED", "stopped"])
+    @pytest.mark.parametrize("how", ["FAILED", "CANCELED", "stopped", "gone"])
     def test_its_newest_state_is_gone_on_from(
         self, sandbox: Sandbox, how: str, logged: Callable[[], str]
     ) -> None:
