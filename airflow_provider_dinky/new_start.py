@@ -19,8 +19,10 @@ from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.models import SubmitResult
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
-from airflow_provider_dinky.followed import FollowedJob, look_anew
+from airflow_provider_dinky.followed import FollowedJob, describe_failure, look_anew
 from airflow_provider_dinky.intent import Intent, Journal, Step
+from airflow_provider_dinky.jobs.next_step import Next
+from airflow_provider_dinky.operations.come_up import comes_up
 from airflow_provider_dinky.operations.concurrent import older_jobs, still_running
 from airflow_provider_dinky.operations.inspect_job import confirm_gone
 from airflow_provider_dinky.operations.stop import STATE_LAG, can_refresh, wait_for_end
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from airflow_provider_dinky.jobs.gone import UnknownJob
 
 log = logging.getLogger(__name__)
+
+COMES_UP_WITHIN = 120.0
+"""Seconds for which a job that was started again, after a failed restart, is watched before that is reported."""
 
 
 @dataclass
@@ -146,11 +151,37 @@ class NewStart:
                 error,
             ) from error
         self._journal.note(back.then(Step.RETURNED))
-        raise self._error(
-            f"The job was started again from the savepoint just taken, {taken}: job instance "
-            f"{job.job_instance_id} runs as before the restart",
-            error,
-        ) from error
+        raise self._error(self._how_it_came_up(job, taken), error) from error
+
+    def _how_it_came_up(self, result: SubmitResult, taken: str) -> str:
+        """What became of the job that was started again, which may have the same trouble as the new one."""
+        again = f"The job was started again from the savepoint just taken, {taken}: "
+        if result.job_instance_id is None:
+            return f"{again}Dinky named no job instance; look whether it runs"
+        address = result.job_manager_address or self.job_manager_address
+        job = FollowedJob(self._task_id, result.job_instance_id, result.job_id, address)
+        config, pace = self.hook.config, self.starter.pace
+        until = pace.now() + COMES_UP_WITHIN
+        try:
+            steps = comes_up(config, job, until=until, now=pace.now)
+            follower = self.hook.client.run(steps, sleep=pace.sleep)
+        except DinkyError as error:
+            return f"{again}whether {job} came up is not known: {error}"
+        if follower.next is Next.DONE:
+            return f"{again}job instance {job.job_instance_id} runs as before the restart"
+        if follower.next is Next.FAILED:
+            facts = follower.facts()
+            why = describe_failure(self.hook, job, facts.status, facts.error, **facts.details())
+            return (
+                f"{again}that did not help: {why}\nNo job of Dinky task {self._task_id} does its work now. It was "
+                "started with the SQL and settings that the task has by now: take back what was changed, and resume it "
+                f"from {taken}"
+            )
+        tasks = "" if follower.tasks is None else " ({} of {} tasks run)".format(*follower.tasks)
+        return (
+            f"{again}job instance {job.job_instance_id} is {follower.status}{tasks} after {COMES_UP_WITHIN:g} s; look "
+            "whether it comes up"
+        )
 
     def _way_back(self, back: Intent) -> Starter:
         # Under another mark, so that a retry does not take it for the restart it is to do, nor for an earlier way back.

@@ -197,7 +197,8 @@ class RestartTaskOperator(StartingOperator):
         from airflow_provider_dinky.new_start import NewStart
 
         # A job that Dinky lost sight of may run; one that was cancelled was cancelled by somebody.
-        is_bad = status == "FAILED" or (timed_out and self.wait_for == "checkpointed" and status != "UNKNOWN")
+        is_late = timed_out and status not in ("UNKNOWN", "CANCELED")
+        is_bad = status == "FAILED" or is_late
         if not is_bad or self.wait_for == "finished" or job.before is None or job.back_to is None:
             return None
         starter = self._starter(context, self._checked_task_id())

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +35,7 @@ def restart(dinky_task_id: Any = STREAM, **kwargs: Any) -> RestartTaskOperator:
     )
 
 
-def start(dinky_task_id: int = STREAM, **kwargs: Any) -> int:
+def start(dinky_task_id: int = STREAM, run_id: str = "earlier", **kwargs: Any) -> int:
     task = SubmitTaskOperator(
         task_id="start",
         dinky_task_id=dinky_task_id,
@@ -43,7 +44,7 @@ def start(dinky_task_id: int = STREAM, **kwargs: Any) -> int:
         deferrable=False,
         **kwargs,
     )
-    return int(execute(task, new_context(task, run_id="earlier")))
+    return int(execute(task, new_context(task, run_id=run_id)))
 
 
 def used(sandbox: Sandbox) -> str:
@@ -414,6 +415,65 @@ class TestUnknown:
         execute(task, new_context(task))
         assert states(sandbox)[-1] == "RUNNING"
         assert "it counts as ended, as if_unknown='start' says" in logged()
+
+
+WITH_ANOTHER_AGGREGATE = """\
+SET 'execution.checkpointing.interval' = '10 s';
+CREATE TABLE orders (customer STRING, amount DOUBLE) WITH ('connector'='datagen','rows-per-second'='5');
+CREATE TABLE turnover_of_customer (customer STRING, amount DOUBLE, orders BIGINT) WITH ('connector'='blackhole');
+INSERT INTO turnover_of_customer SELECT customer, SUM(amount), COUNT(amount) FROM orders GROUP BY customer;"""
+
+
+class TestANewJobThatNeverWorks:
+    """Flink says RUNNING of it, but its tasks never run."""
+
+    def test_its_state_does_not_fit_so_the_old_job_goes_on(self, sandbox: Sandbox) -> None:
+        start(CHECKPOINTED)
+        with DinkyHook("signed_in") as hook:
+            other = hook.trigger_savepoint(CHECKPOINTED, "stop").path
+            while hook.refresh_job_instance(1).status.is_active:
+                time.sleep(0.02)
+        sandbox.change_sql(CHECKPOINTED, WITH_ANOTHER_AGGREGATE)
+        start(CHECKPOINTED, "with other SQL")
+        task = restart(CHECKPOINTED, savepoint_path=other)
+        task._pace = lambda: ON_THE_SANDBOXS_CLOCK
+
+        with pytest.raises(DinkyTaskError) as failure:
+            execute(task, new_context(task))
+        old, bad, again = sandbox.engine.jobs[1:]
+        assert bad.ended is not None
+        assert again.state == "RUNNING"
+        assert again.resumed_from == old.savepoints[-1]
+        assert "StateMigrationException" in str(failure.value)
+        assert "job instance 4 runs as before the restart" in str(failure.value)
+
+    def test_nor_does_the_one_just_taken_which_is_said(self, sandbox: Sandbox) -> None:
+        start(CHECKPOINTED)
+        sandbox.change_sql(CHECKPOINTED, WITH_ANOTHER_AGGREGATE)
+        task = restart(CHECKPOINTED)
+        task._pace = lambda: ON_THE_SANDBOXS_CLOCK
+
+        with pytest.raises(DinkyTaskError) as failure:
+            execute(task, new_context(task))
+        (path,) = sandbox.engine.jobs[0].savepoints
+        assert "runs as before" not in str(failure.value)
+        assert "that did not help: Job instance 3" in str(failure.value)
+        assert f"take back what was changed, and resume it from {path}" in str(failure.value)
+
+    def test_no_free_slot(self, sandbox: Sandbox) -> None:
+        start()
+        sandbox.free_slots(False)
+        task = restart(timeout=3)
+        task._pace = lambda: ON_THE_SANDBOXS_CLOCK
+
+        with pytest.raises(DinkyTaskError) as failure:
+            execute(task, new_context(task))
+        old, _, again = sandbox.engine.jobs
+        assert again.resumed_from == old.savepoints[-1]
+        assert "and not running after 3 s" in str(failure.value)
+        assert re.search(
+            "started again from the savepoint just taken, .*0 of 1 tasks run", str(failure.value)
+        )
 
 
 class TestLostAnswer:
