@@ -142,9 +142,7 @@ def _nobody_tells(hook: DinkyHook) -> str:
     )
 
 
-def stop_steps(
-    job: FollowedJob, how: Literal["cancel", "savepoint"], config: DinkyConfig
-) -> Steps[str]:
+def stop_steps(job: FollowedJob, how: Literal["cancel", "savepoint"], config: DinkyConfig) -> Steps[str]:
     """The calls that stop a job we started, if it is still its task's current one; returns what was done, for the log.
 
     Dinky stops whatever is the task's current job, so without the look just before, somebody else's would die. A
