@@ -33,6 +33,9 @@ AHEAD = 0.5
 """Share of its interval by which a job may be listed early, with others that are due."""
 MOMENTS = 20
 """Moments of an interval at which jobs are asked for one by one: a few together cost less than each alone."""
+LIST_ABOVE = 50
+"""Jobs up to which they are asked for one by one where a list costs a sign-in: each sign-in of the same user pushes out
+those of the tasks that start meanwhile, and theirs push out this one."""
 HANDFUL = 10
 """Tasks whose newest runs are asked for one by one; those of more are listed, all at once."""
 AT_A_STRETCH = 50
@@ -105,7 +108,7 @@ class Poller:
     async def _ask_in_lists(self) -> None:
         while True:
             batch = await self._listed.take(calls.PAGE_SIZE)
-            if self._loop.time() < self._lists_from:
+            if not self._lists_jobs():
                 self._ask_singly_for(batch)
                 continue
             next_list = self._loop.time() + self._list_gap(batch)
@@ -165,6 +168,12 @@ class Poller:
             if n % AT_A_STRETCH == 0:
                 await asyncio.sleep(BREATH)
 
+    def _lists_jobs(self) -> bool:
+        costs_nothing = self._client.config.token is not None
+        return (
+            costs_nothing or len(self._subscriptions) > LIST_ABOVE
+        ) and self._loop.time() >= self._lists_from
+
     def _lists_tasks(self) -> bool:
         return len(self._tasks) > HANDFUL and self._loop.time() >= self._lists_from
 
@@ -213,7 +222,7 @@ class Poller:
 
     def _home(self, subscription: Watched) -> DueJobs[Watched]:
         if subscription.job_instance_id is not None:
-            return self._listed if self._loop.time() >= self._lists_from else self._single
+            return self._listed if self._lists_jobs() else self._single
         in_list = isinstance(subscription, TaskSubscription) and self._lists_tasks()
         return self._listed_tasks if in_list else self._single
 

@@ -16,7 +16,7 @@ from tests.system.test_crashes import DAGS
 pytestmark = pytest.mark.system
 
 CANCEL = "/api/task/cancel"
-LOOKS = {"running": "/openapi/getJobInstance", "deferred": "/api/jobInstance"}
+LOOKS = {"running": "/openapi/getJobInstance", "deferred": "/openapi/getJobInstance"}
 """What asks for the job: the operator, or the trigger's poll loop."""
 
 

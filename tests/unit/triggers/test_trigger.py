@@ -13,7 +13,7 @@ from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
 from tests.airflow_task import rebuilt
 
 STREAM, REPORT, FAILING = 1, 2, 4
-POLLED = {"signed_in": "/api/jobInstance", "anonymous": "/openapi/getJobInstance"}
+POLLED = {"signed_in": "/openapi/getJobInstance", "anonymous": "/openapi/getJobInstance"}
 """Where a connection's jobs are asked for."""
 
 

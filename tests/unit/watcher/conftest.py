@@ -8,12 +8,20 @@ from typing import Any
 import pytest
 
 from airflow_provider_dinky.client.config import DinkyConfig
+from airflow_provider_dinky.watcher import polling
 from airflow_provider_dinky.watcher.connection import ReadConfig
 from tests.sandboxed import conn_id, sandbox
 from tests.unit.watcher.small_dinky import SmallDinky
 from tests.unit.watcher.subscribers import Subscribe, Subscriber, watchers
 
 __all__ = ["conn_id", "sandbox"]
+
+
+@pytest.fixture(autouse=True)
+def _lists_whatever_they_cost(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have even one job listed, which is what most of these tests are about; ``test_few_jobs`` is about the limit."""
+    if not request.node.get_closest_marker("few_jobs"):
+        monkeypatch.setattr(polling, "LIST_ABOVE", 0)
 
 
 @pytest.fixture
