@@ -2,7 +2,8 @@
 """See to it every ten minutes that a streaming job is up: start it if it is down, leave it alone if it runs.
 
 ``if_running="attach"`` follows the job that is there instead of starting a second one beside it, which would write
-everything twice.
+everything twice. ``savepoint_path="latest-state"`` brings a job that failed, or that its cluster lost, back from its
+newest savepoint or checkpoint; a task that never ran is started without. Dinky shows that state to signed-in users.
 
 The task that is run: Airflow Variable ``dinky_stream_task`` (in the sandbox: 1, ``orders_stream``).
 """
@@ -26,6 +27,7 @@ with DAG(
         task_id="ensure_running",
         dinky_task_id="{{ var.value.get('dinky_stream_task', 1) }}",
         if_running="attach",
+        savepoint_path="latest-state",
         wait_for="running",
         timeout=600,
     )

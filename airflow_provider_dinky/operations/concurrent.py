@@ -19,6 +19,7 @@ from airflow_provider_dinky.client.flink import job_details, jobs_overview
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.jobs.gone import UnknownJob, is_application
 from airflow_provider_dinky.operations.inspect_job import confirm_gone
+from airflow_provider_dinky.operations.stop import STATE_LAG
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.config import DinkyConfig
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STATE_LAG = 12.0
-"""Seconds by which Dinky's state of a job may be late where no refresh can be forced (10 s were seen)."""
 MAX_LOOKS = 20
 """Job instances that an anonymous caller reads one by one: Dinky shows lists to authenticated users only."""
 HOP_AFTER = 5
@@ -37,7 +36,7 @@ of its server Dinky goes on with a gap of 30 ids and more."""
 
 @dataclass(frozen=True)
 class RunningJob:
-    """A job of the task that runs though it is not the newest.
+    """A job of the task, which runs or has run.
 
     :param job_instance_id: Dinky's id; None for a job that only Flink names. That it is of this Dinky task is proved
         by the id; without it, it has the task's name in Flink.
@@ -85,6 +84,11 @@ class CurrentJobs:
     active: RunningJob | None = None
     unknown: UnknownJob | None = None
     not_visible: str | None = None
+
+    @property
+    def ended(self) -> RunningJob | None:
+        """The newest job, if none is active; None for a task that never ran."""
+        return _from_instance(self.newest) if self.newest is not None and self.active is None else None
 
 
 def current_jobs(

@@ -182,4 +182,9 @@ class StartingOperator(FollowingOperator):
             if result.result is not None:
                 self._push(context, {"result": result.rows(self.result_limit)})
             return None
+        if result.job_instance_id is None:
+            raise DinkyTaskError(
+                f"connection '{self.dinky_conn_id}': Dinky has started Flink job {result.job_id} of Dinky task "
+                f"{dinky_task_id}, but names no job instance, so it cannot be followed. Look into Flink whether it runs"
+            )
         return self._follow(context, self._started_job(dinky_task_id, result, **job))

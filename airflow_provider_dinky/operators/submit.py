@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dinky._compat import AirflowSkipException, Context
@@ -18,12 +19,12 @@ from airflow_provider_dinky.followed import CancelOnKill, FollowedJob
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.operators.following import WaitForName
 from airflow_provider_dinky.operators.starting import StartingOperator
-from airflow_provider_dinky.parameters import choice
+from airflow_provider_dinky.parameters import choice, seconds
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import HistoryEntry, JobInstance
     from airflow_provider_dinky.jobs.gone import UnknownJob
-    from airflow_provider_dinky.operations.concurrent import RunningJob
+    from airflow_provider_dinky.operations.concurrent import CurrentJobs, RunningJob
     from airflow_provider_dinky.submission import Starter
 
 IfRunning = Literal["fail", "skip", "attach", "submit"]
@@ -50,6 +51,8 @@ class SubmitTaskOperator(StartingOperator):
         (follow it), or ``submit`` another one beside it.
     :param if_unknown: what to do if the task's newest job is UNKNOWN and its Flink cluster cannot be reached, so that
         it may run: ``fail``, or ``start`` a new one. One that Flink does not know any more has ended.
+    :param stop_timeout: seconds that a job of this task, which is stopped since the task was cleared, may take to end
+        before ``if_running`` decides. Only with ``cancel_on_kill``.
     :param if_no_state: what to do if ``savepoint_path="latest..."`` finds nothing: ``fail``, or start ``fresh``,
         without state.
     :param check_sql: let Dinky check the task's SQL before anything is stopped or started.
@@ -78,6 +81,7 @@ class SubmitTaskOperator(StartingOperator):
         variables: Mapping[str, Any] | None = None,
         if_running: IfRunning = "fail",
         if_unknown: Literal["fail", "start"] = "fail",
+        stop_timeout: float = 180.0,
         if_no_state: Literal["fail", "fresh"] = "fail",
         check_sql: bool = False,
         wait_for: WaitForName = "running",
@@ -115,6 +119,7 @@ class SubmitTaskOperator(StartingOperator):
             )
         self.if_running = choice("if_running", if_running, ("fail", "skip", "attach", "submit"))
         self.if_unknown = choice("if_unknown", if_unknown, ("fail", "start"))
+        self.stop_timeout = seconds("stop_timeout", stop_timeout)
 
     def execute(self, context: Context) -> int | None:
         """Find our job or start it, then follow it."""
@@ -155,10 +160,11 @@ class SubmitTaskOperator(StartingOperator):
     ) -> int | None:
         from airflow_provider_dinky.operations.concurrent import current_jobs
 
-        task_id = starter.dinky_task_id
-        jobs = self.hook.client.run(
-            current_jobs(self.hook.config, task_id, self.job_manager_address), sleep=self._pace().sleep
-        )
+        task_id, pace = starter.dinky_task_id, self._pace()
+        look = partial(current_jobs, self.hook.config, task_id, self.job_manager_address)
+        jobs = self.hook.client.run(look(), sleep=pace.sleep)
+        if self._has_ended_after_the_clear(starter, jobs):
+            jobs = self.hook.client.run(look(), sleep=pace.sleep)
         if jobs.not_visible is not None:
             self.log.info(
                 "Not looked at, since connection '%s' is anonymous: %s. If one of them runs, the new job will run "
@@ -171,6 +177,71 @@ class SubmitTaskOperator(StartingOperator):
         if jobs.active is not None and jobs.active.status != "UNKNOWN":
             return self._is_running(context, starter, jobs.active, variables)
         return self._start(context, starter, jobs.newest, variables)
+
+    def _has_ended_after_the_clear(self, starter: Starter, jobs: CurrentJobs) -> bool:
+        """Whether the active job was this task's own, of before it was cleared, and has ended within ``stop_timeout``.
+
+        Airflow has it stopped (``cancel_on_kill``) while the new try begins already.
+        """
+        from airflow_provider_dinky.operations.after_clear import is_of_earlier_generation
+
+        job = jobs.active or jobs.ended
+        if (
+            self.cancel_on_kill is None
+            or job is None
+            or job.job_instance_id is None
+            or job.status == "UNKNOWN"
+        ):
+            return False
+        is_ours = is_of_earlier_generation(
+            self.hook.config, starter.journal, starter.run_key, job.job_instance_id
+        )
+        if not self.hook.client.run(is_ours):
+            return False
+        has_ended = jobs.active is not None and self._wait_for_end(starter.dinky_task_id, job)
+        if (has_ended or jobs.active is None) and self.cancel_on_kill == "savepoint":
+            self._say_that_state_is_left(starter.dinky_task_id, job)
+        return has_ended
+
+    def _wait_for_end(self, task_id: int, job: RunningJob) -> bool:
+        from airflow_provider_dinky.operations.stop import can_refresh, wait_for_end
+
+        self.log.info(
+            "%s was started by this task before it was cleared; waiting up to %g s for its end, as it is stopped by "
+            "cancel_on_kill='%s'",
+            job,
+            self.stop_timeout,
+            self.cancel_on_kill,
+        )
+        pace, config = self._pace(), self.hook.config
+        address = job.job_manager_address or self.job_manager_address
+        end = self.hook.client.run(
+            wait_for_end(
+                config,
+                FollowedJob(task_id, job.job_instance_id or 0, job.job_id, address),
+                refresh=self.hook.client.run(can_refresh(config, task_id)),
+                until=pace.now() + self.stop_timeout,
+                now=pace.now,
+            ),
+            sleep=pace.sleep,
+        )
+        return end.has_ended
+
+    def _say_that_state_is_left(self, task_id: int, job: RunningJob) -> None:
+        """Without ``savepoint_path`` the savepoint that the job was stopped with is not used; best effort."""
+        from airflow_provider_dinky.savepoints import is_savepoint_of, newest_savepoint
+
+        if self._given_path() is not None:
+            return
+        path = newest_savepoint(self.hook, task_id)
+        if path is None or not is_savepoint_of(path, job.job_id):
+            return
+        self.log.warning(
+            "%s, which this task has started before it was cleared, was stopped with savepoint %s. The new job does "
+            "not resume from it, since savepoint_path is None; 'latest-state' would",
+            job,
+            path,
+        )
 
     def _let_unknown_through(self, starter: Starter, newest: JobInstance, unknown: UnknownJob) -> None:
         """An UNKNOWN job lets a start through if Flink does not know it any more, or ``if_unknown`` says so.
@@ -251,12 +322,23 @@ class SubmitTaskOperator(StartingOperator):
         variables: Mapping[str, Any] | None,
     ) -> int | None:
         baseline = newest.id if newest else 0
-        path = self._prepare(context, starter.dinky_task_id, variables)
+        path = self._state_to_start_from(context, starter.dinky_task_id, newest, variables)
         before = starter.journal.last()
         result = starter.start(path, variables or {}, baseline)
         if self.if_running != "submit":
             self._give_way(starter, result, before)
         return self._begin(context, starter.dinky_task_id, result)
+
+    def _state_to_start_from(
+        self, context: Context, task_id: int, newest: JobInstance | None, variables: Mapping[str, Any] | None
+    ) -> str | None:
+        if self.if_running != "attach" or self._given_path() != "latest-state":
+            return self._prepare(context, task_id, variables)
+        # To keep a task running is to start it where it is down, as a restart does.
+        self._check(task_id, variables)
+        path = self._from_last_job(context, task_id, newest)
+        self._check_not_killed()
+        return path
 
     def _attached(
         self, task_id: int, job_instance_id: int, active: RunningJob, variables: Mapping[str, Any] | None

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_dinky._compat import AirflowSkipException
+from airflow_provider_dinky.client import calls
+from airflow_provider_dinky.client.errors import DinkyRefusedError
 from airflow_provider_dinky.exceptions import DinkyTaskError, JobRunsAlreadyError
 from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.sandbox import Sandbox
-from tests.airflow_task import execute, new_context
+from tests.airflow_task import StateStore, execute, new_context
 from tests.unit.operators.test_submit import STREAM, submit, submits
 
 
@@ -44,6 +46,33 @@ def until_unknown(sandbox: Sandbox, job_instance_id: int) -> None:
             time.sleep(0.05)
 
 
+def wait_until_its_tasks_run() -> None:
+    deadline = time.monotonic() + 20
+    with DinkyHook("signed_in") as hook:
+        while True:
+            newest = hook.get_latest_job_instance(STREAM)
+            assert newest is not None
+            data = hook.client.send(calls.get_job_info_detail(newest.id)).job_data
+            job: Any = data.job if data is not None and data.job is not None else {}
+            tasks = [vertex.get("status") for vertex in job.get("vertices") or []]
+            if tasks and set(tasks) == {"RUNNING"}:
+                return
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def take_savepoint(sandbox: Sandbox) -> str:
+    """A savepoint of the running job, once its tasks run."""
+    deadline = time.monotonic() + 20
+    with DinkyHook("signed_in") as hook:
+        while True:
+            try:
+                return str(hook.trigger_savepoint(STREAM).path)
+            except DinkyRefusedError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+
 class TestStaleRunning:
     """Somebody else has stopped the job, and Dinky still says RUNNING."""
 
@@ -51,7 +80,6 @@ class TestStaleRunning:
     def test_is_no_active_job(self, sandbox: Sandbox, running: int, conn_id: str, if_running: str) -> None:
         with DinkyHook(conn_id) as hook:
             hook.cancel_task(STREAM)
-            assert hook.get_job_instance(running).status == "RUNNING"
         task = submit(STREAM, dinky_conn_id=conn_id, if_running=if_running)
         assert execute(task, new_context(task)) > running
         assert len(active(sandbox)) == 1
@@ -71,8 +99,7 @@ class TestUnknown:
 
     @pytest.fixture
     def unknown(self, sandbox: Sandbox, running: int) -> int:
-        with DinkyHook("signed_in") as hook:
-            hook.trigger_savepoint(STREAM)
+        take_savepoint(sandbox)
         sandbox.kill_cluster()
         until_unknown(sandbox, running)
         return running
@@ -174,6 +201,104 @@ class TestAnOlderJobThatRuns:
         task = submit(STREAM, dinky_conn_id="anonymous")
         execute(task, new_context(task))
         assert logged().count("Not looked at, since connection 'anonymous' is anonymous") == 1
+
+
+class TestKeepRunning:
+    """``if_running="attach"`` with ``savepoint_path="latest-state"``: what is down goes on where it was."""
+
+    def keep(self, conn_id: str = "signed_in", **kwargs: Any) -> Any:
+        return submit(
+            STREAM, dinky_conn_id=conn_id, if_running="attach", savepoint_path="latest-state", **kwargs
+        )
+
+    def test_one_that_never_ran_is_started(self, sandbox: Sandbox, conn_id: str) -> None:
+        task = self.keep(conn_id)
+        execute(task, new_context(task))
+        assert sandbox.engine.jobs[0].resumed_from is None
+
+    def test_one_that_failed_goes_on_from_its_state(self, sandbox: Sandbox, running: int) -> None:
+        path = take_savepoint(sandbox)
+        sandbox.kill_job(sandbox.engine.jobs[0].jid)
+        task = self.keep()
+        context = new_context(task)
+        execute(task, context)
+        assert sandbox.engine.jobs[-1].resumed_from == path == context["ti"].xcom["savepoint_path"]
+
+    def test_one_that_finished_is_run_again(self, sandbox: Sandbox, running: int) -> None:
+        sandbox.finish_job(sandbox.engine.jobs[0].jid)
+        task = self.keep()
+        execute(task, new_context(task))
+        assert sandbox.engine.jobs[-1].resumed_from is None
+
+    @pytest.mark.parametrize("if_no_state", ["fail", "fresh"])
+    def test_where_no_state_is_visible_if_no_state_decides(
+        self, sandbox: Sandbox, running: int, if_no_state: str
+    ) -> None:
+        sandbox.kill_job(sandbox.engine.jobs[0].jid)
+        task = self.keep("anonymous", if_no_state=if_no_state)
+        if if_no_state == "fail":
+            with pytest.raises(DinkyTaskError, match="Nothing was started"):
+                execute(task, new_context(task))
+        else:
+            execute(task, new_context(task))
+        assert len(sandbox.engine.jobs) == (1 if if_no_state == "fail" else 2)
+
+
+class TestClearedWhileItsJobEnds:
+    """A clear stops the job of the try before, and the new try begins while that job is still ending."""
+
+    def cleared(
+        self, conn_id: str, monkeypatch: pytest.MonkeyPatch, how: Any, **kwargs: Any
+    ) -> tuple[Any, Any]:
+        store = StateStore()
+        task = submit(STREAM, dinky_conn_id=conn_id, cancel_on_kill=how, **kwargs)
+        execute(task, new_context(task, store=store))
+        if how == "savepoint":
+            wait_until_its_tasks_run()
+        task.on_kill()
+        # What is under test is what the guard does where its own 12 s are not enough.
+        monkeypatch.setattr("airflow_provider_dinky.operations.concurrent.STATE_LAG", 0.0)
+        again = submit(STREAM, dinky_conn_id=conn_id, cancel_on_kill=how, **kwargs)
+        return again, new_context(again, store=store, clears=1)
+
+    def test_waits_for_its_end(self, sandbox: Sandbox, conn_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        task, context = self.cleared(conn_id, monkeypatch, "cancel")
+        assert execute(task, context) > 1
+        old, new = sandbox.engine.jobs
+        assert old.ended is not None
+        assert new.ended is None
+
+    def test_goes_on_from_the_savepoint_it_was_stopped_with(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        task, context = self.cleared(
+            "signed_in", monkeypatch, "savepoint", savepoint_path="latest", if_no_state="fresh"
+        )
+        execute(task, context)
+        old, new = sandbox.engine.jobs
+        assert new.resumed_from == old.savepoints[-1]
+
+    def test_says_that_it_does_not_go_on_from_it(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+    ) -> None:
+        task, context = self.cleared("signed_in", monkeypatch, "savepoint")
+        execute(task, context)
+        assert sandbox.engine.jobs[-1].resumed_from is None
+        assert "not resume from it, since savepoint_path is None" in logged()
+
+    def test_only_so_long(self, sandbox: Sandbox, conn_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        sandbox.slow_stop(3_600)
+        task, context = self.cleared(conn_id, monkeypatch, "cancel", stop_timeout=0.2)
+        with pytest.raises(DinkyTaskError, match="active job already: job instance 1"):
+            execute(task, context)
+        assert len(sandbox.engine.jobs) == 1
+
+    def test_not_for_the_job_of_another_run(
+        self, sandbox: Sandbox, running: int, conn_id: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        task = submit(STREAM, dinky_conn_id=conn_id, cancel_on_kill="cancel", stop_timeout=600)
+        with pytest.raises((DinkyTaskError, JobRunsAlreadyError), match="active job already"):
+            execute(task, new_context(task, clears=1))
 
 
 CODE_5 = {
