@@ -34,6 +34,9 @@ HOP_AFTER = 5
 of its server Dinky goes on with a gap of 30 ids and more."""
 
 
+_ENDING = (JobStatus.CANCELLING, JobStatus.FAILING)
+
+
 @dataclass(frozen=True)
 class RunningJob:
     """A job of the task, which runs or has run.
@@ -224,9 +227,12 @@ def _confirmed(
             job = job.model_copy(update={"type": job.type or detail.cluster_type})
         if not is_application(job.type):
             again, _ = yield from _look_again(config, job)
+            if again.status in _ENDING:
+                yield Sleep(STATE_LAG)
+                again, _ = yield from _look_again(config, job)
             return again, address
     in_flink = yield from _state_in_flink(config, job, address)
-    if in_flink is None:
+    if in_flink is None or in_flink in _ENDING:
         yield Sleep(STATE_LAG)
         job = yield calls.get_job_instance(job.id)
     elif in_flink.is_final:
