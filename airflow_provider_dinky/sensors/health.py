@@ -114,9 +114,8 @@ class JobHealthSensor(DinkySensor):
                     raise
                 # The time is up, of which Airflow says less.
                 raise AirflowSkipException(self._describe()) from error
-        assert self._seen is not None
         return {
-            "job_instance_id": self._seen.id,
+            "job_instance_id": self._seen.id if self._seen is not None else None,
             "healthy": True,
             "findings": [finding.sentence for finding in self._findings],
         }

@@ -184,7 +184,8 @@ class JobStatusEventTrigger(BaseEventTrigger):
             watched.leave(who)
 
     async def _look(self, board: Board) -> list[TriggerEvent]:
-        assert self._memory is not None
+        if self._memory is None:
+            return []
         await self._keep_what_has_arrived(self._memory)
         if self.dinky_task_id in board.unreadable:
             self._cannot_watch(board.unreadable[self.dinky_task_id])

@@ -197,7 +197,9 @@ class Poller:
     async def _look(self, subscription: Watched) -> JobInstance | None:
         if subscription.job_instance_id is not None:
             return await self._client.send(calls.get_job_instance(subscription.job_instance_id))
-        assert subscription.dinky_task_id is not None
+        if subscription.dinky_task_id is None:
+            nothing = "neither a job instance nor a Dinky task was named to follow"
+            raise DinkyRefusedError(f"{nothing}; give one of them", code=0, reason=nothing)
         newest = await self._client.send(calls.get_latest_job_instance(subscription.dinky_task_id))
         return newest if newest is not None and newest.id > subscription.newer_than else None
 

@@ -94,8 +94,7 @@ class TaskSubscription:
 
     def observe(self, instance: JobState | None, now: float) -> None:
         """Take in the newest run."""
-        assert self.dinky_task_id is not None
-        if not self.watched:
+        if not self.watched or self.dinky_task_id is None:
             return
         newest = instance if isinstance(instance, JobInstance) else None
         self._newest = newest.id if newest else None
