@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_dinky.client.calls import ApiCall
     from airflow_provider_dinky.client.config import DinkyConfig
     from airflow_provider_dinky.client.models import JobInfoDetail, JobInstance
+    from airflow_provider_dinky.jobs.gone import UnknownJob
     from airflow_provider_dinky.resume_points import KnownState, Look
 
 PAYLOAD_VERSION = 1
@@ -36,6 +37,7 @@ class Facts:
     :param run: the run it is about; None if the task never ran.
     :param newest: the task's newest run, whose state a new job would be resumed from.
     :param job_manager_address: ``host:port`` of the job manager; only needed without credentials.
+    :param unknown: what was found out about a job that is UNKNOWN.
     :param look: finds out which state is still there, on this machine's disks too; None while nothing is known of it.
     """
 
@@ -50,6 +52,7 @@ class Facts:
     look: Look | None = None
     newest_savepoint: str | None = None
     newest_checkpoint: str | None = None
+    unknown: UnknownJob | None = None
 
     def payload(self) -> dict[str, Any]:
         """The event, JSON-able; ``event_id`` is the same if it is sent once more."""
@@ -70,6 +73,7 @@ class Facts:
             "flink_url": flink_url(self.job_manager_address, job_id),
             "newest_savepoint": self.newest_savepoint,
             "newest_checkpoint": self.newest_checkpoint,
+            **({} if self.unknown is None else {"gone": self.unknown.is_gone}),
         }
 
     def know(self, config: DinkyConfig) -> None:
@@ -78,7 +82,8 @@ class Facts:
         if change.job_instance_id is not None:
             self.dinky_url = dinky_url(config.base_url, change.job_instance_id)
         noted = f" ({config.redact(run.error)})" if run is not None and run.error else ""
-        self.reason = _in_words(change) + noted
+        why = self.unknown.reason if self.unknown is not None else _in_words(change)
+        self.reason = why + noted
         if change.kind is EventKind.FAILED and not noted:
             self.reason = (
                 "neither Dinky nor Flink tells the reason"

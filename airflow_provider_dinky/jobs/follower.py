@@ -125,7 +125,7 @@ class Follower:
         """The error behind that, if it was one."""
         self.restarts = 0
         """How often the job was restarted before all its tasks ran, as far as seen."""
-        self.is_up = not self.sees_tasks
+        self.is_up = False
         self.tasks: list[int] | None = None
         """How many of the job's tasks ran, and how many there are, at the last look at them."""
         self.is_gone = False
@@ -152,7 +152,12 @@ class Follower:
     @property
     def has_looped(self) -> bool:
         """Whether the job was restarted so often before its tasks ran that this is a failure."""
-        return not self.is_up and self.restarts >= MAX_RESTARTS
+        return self.awaits_tasks and self.restarts >= MAX_RESTARTS
+
+    @property
+    def awaits_tasks(self) -> bool:
+        """Whether the job's tasks are visible and have not been seen running."""
+        return self.sees_tasks and not self.is_up
 
     def facts(self) -> JobFacts:
         """What is known of the job now."""
@@ -169,7 +174,6 @@ class Follower:
         """Whether, over the connection that is used from now on, Dinky can be made to look again and tasks are seen."""
         self.can_refresh = sees_flink
         self.sees_tasks = sees_flink and self.wait_for in _UP
-        self.is_up = self.is_up or not self.sees_tasks
 
     def lines(self, name: str) -> list[str]:
         """The lines that the log is due, each only once.
@@ -347,7 +351,7 @@ class Follower:
     def _while_up(self, status: JobStatus) -> Next | None:
         if self.wait_for not in _UP:
             return None
-        if not self.is_up:
+        if self.awaits_tasks:
             return Next.TASKS
         if status != JobStatus.RUNNING or self.wait_for is WaitFor.RUNNING:
             return None

@@ -56,7 +56,8 @@ class JobStatusEventTrigger(BaseEventTrigger):
 
     The payload: ``{"v": 1, "event", "event_id", "dinky_conn_id", "dinky_task_id", "job_instance_id", "job_id",
     "status", "since", "reason", "dinky_url", "flink_url", "newest_savepoint", "newest_checkpoint"}``, with None for
-    what cannot be had; ``since`` is when the state was first seen, in ISO format, UTC.
+    what cannot be had; ``since`` is when the state was first seen, in ISO format, UTC. Of an UNKNOWN job ``gone`` says
+    whether Flink does not know it any more, so that it has ended.
 
     :param dinky_task_id: Dinky's id of the task.
     :param dinky_conn_id: the Airflow connection.
@@ -268,6 +269,7 @@ class JobStatusEventTrigger(BaseEventTrigger):
         facts = Facts(self.dinky_conn_id, self.dinky_task_id, change, run, newest, self.job_manager_address)
         reads = _reads(self.dinky_conn_id)
         try:
+            await self._why_unknown(facts)
             await asyncio.wait_for(self._find_out(facts, reads), FACTS_PATIENCE)
         except (DinkyError, asyncio.TimeoutError) as error:
             self.log.debug("Not all is known of the change: %r", error)
@@ -279,6 +281,32 @@ class JobStatusEventTrigger(BaseEventTrigger):
         payload = facts.payload()
         self.log.info("Dinky task %s: %s: %s", self.dinky_task_id, change.kind, payload["reason"])
         return TriggerEvent(payload)
+
+    async def _why_unknown(self, facts: Facts) -> None:
+        """Whether Flink does not know the job any more: said twice, and between that nobody is held up."""
+        from airflow_provider_dinky.client.errors import DinkyError
+        from airflow_provider_dinky.client.status import JobStatus
+        from airflow_provider_dinky.jobs.gone import CONFIRM_AFTER
+        from airflow_provider_dinky.operations.inspect_job import inspect_unknown
+        from airflow_provider_dinky.watcher import ask
+
+        run = facts.run
+        if run is None or facts.change.kind is not EventKind.UNKNOWN or run.status != JobStatus.UNKNOWN:
+            return
+        try:
+            for pause in (CONFIRM_AFTER, 0.0):
+                seen = await ask(
+                    self.dinky_conn_id,
+                    _reads(self.dinky_conn_id),
+                    lambda config: inspect_unknown(config, run.id, run.job_id, self.job_manager_address),
+                )
+                if not seen.is_gone:
+                    break
+                await asyncio.sleep(pause)
+        except DinkyError as error:
+            self.log.debug("Whether Flink knows job instance %s cannot be had: %s", run.id, error)
+        else:
+            facts.unknown = seen if seen.status == JobStatus.UNKNOWN else None
 
     async def _find_out(self, facts: Facts, reads: Callable[[], DinkyConfig]) -> None:
         from airflow_provider_dinky.event_payload import fact_steps

@@ -136,6 +136,21 @@ class TestTransitions:
         event = await triggerer.event()
         assert (event["event"], event["job_instance_id"]) == ("RUNNING", job)
 
+    async def test_a_cluster_that_has_forgotten_the_job(
+        self, sandbox: Sandbox, conn_id: str, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_dinky.jobs.gone.CONFIRM_AFTER", 0.1)
+        job = await started()
+        triggerer = start()
+        triggerer.runs(trigger(dinky_conn_id=conn_id, states=("UNKNOWN",), unknown_timeout=3))
+        await is_watched(sandbox)
+        await asyncio.to_thread(sandbox.restart_cluster)
+        event = await triggerer.event()
+        assert (event["event"], event["job_instance_id"]) == ("UNKNOWN", job)
+        # Anonymous, and without Flink's REST API, nobody can be asked.
+        assert event["gone"] is (conn_id == "signed_in")
+        assert ("Flink does not know job" in event["reason"]) is event["gone"]
+
     async def test_a_job_that_is_done(self, sandbox: Sandbox, start: Start) -> None:
         triggerer = start()
         triggerer.runs(trigger(REPORT, states=("FINISHED", "DOWN"), down_after=2.0))
