@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ __all__ = [
     "deferral_timed_out",
     "is_deferral_timeout",
     "is_retry",
+    "left_of_execution_timeout",
     "mask_in_logs",
     "read_xcom",
     "run_key",
@@ -89,6 +90,21 @@ def is_deferral_timeout(error: BaseException | None) -> bool:
             return deferral_timed_out(error)
         error = error.__cause__
     return False
+
+
+def left_of_execution_timeout(context: Context, task: Any) -> float | None:
+    """Seconds that are left of a task's ``execution_timeout``; None for none.
+
+    Airflow 3 does not apply it while a task is deferred.
+    """
+    limit: timedelta | None = getattr(task, "execution_timeout", None)
+    if limit is None:
+        return None
+    started = getattr(context["ti"], "start_date", None)
+    if not isinstance(started, datetime):
+        return limit.total_seconds()
+    elapsed = (datetime.now(timezone.utc) - started).total_seconds()
+    return max(0.0, limit.total_seconds() - max(0.0, elapsed))
 
 
 def was_rescheduled(context: Context) -> bool:

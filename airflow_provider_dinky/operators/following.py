@@ -15,6 +15,7 @@ from airflow_provider_dinky._compat import (
     default_deferrable,
     deferral_timed_out,
     is_retry,
+    left_of_execution_timeout,
     run_key,
     state_store,
 )
@@ -115,7 +116,7 @@ class FollowingOperator(PublishingOperator):
                 raise
             self._followed = FollowedJob.from_dict(known)
             with as_airflow_errors(), self.hook:
-                self._give_up(context, self._followed, "the time-out of its deferral")
+                self._give_up(context, self._followed, self._limit(context))
 
     def on_kill(self) -> None:
         """Airflow ends the task: stop waiting, and stop the job if that was asked for and it is ours."""
@@ -169,7 +170,7 @@ class FollowingOperator(PublishingOperator):
         follower = self._follower(job)
         self._look(job, follower)
         if not follower.has_ended and self.deferrable:
-            self._defer(job, follower.status, self._left(started))
+            self._defer(context, job, follower.status, self._left(started))
         return self._poll(context, job, follower, started)
 
     def _follower(self, job: FollowedJob) -> Follower:
@@ -233,9 +234,12 @@ class FollowingOperator(PublishingOperator):
             f"connection '{self.dinky_conn_id}': {job} could not be followed: {why}. The job itself was not touched"
         )
 
-    def _defer(self, job: FollowedJob, status: JobStatus | None, left: float | None) -> None:
+    def _defer(
+        self, context: Context, job: FollowedJob, status: JobStatus | None, left: float | None
+    ) -> None:
         from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
 
+        limits = [one for one in (left, left_of_execution_timeout(context, self)) if one is not None]
         self.defer(
             trigger=JobStatusTrigger(
                 job.job_instance_id,
@@ -252,7 +256,7 @@ class FollowingOperator(PublishingOperator):
             ),
             method_name="execute_complete",
             kwargs={"job": job.to_dict()},
-            timeout=None if left is None else timedelta(seconds=max(left, 0.0)),
+            timeout=timedelta(seconds=max(min(limits), 0.0)) if limits else None,
         )
 
     def _finish(self, context: Context, job: FollowedJob) -> int | None:
@@ -280,6 +284,12 @@ class FollowingOperator(PublishingOperator):
             before=before,
             back_to=back_to,
         )
+
+    def _limit(self, context: Context) -> str:
+        """Which time-out has ended a deferral."""
+        if left_of_execution_timeout(context, self) == 0 and self.execution_timeout is not None:
+            return f"the execution_timeout of {self.execution_timeout.total_seconds():g} s"
+        return "the time-out of its deferral"
 
     def _left(self, started: float) -> float | None:
         return None if self.timeout is None else self.timeout - (time.monotonic() - started)

@@ -18,9 +18,10 @@ from airflow_provider_dinky._compat import (
     BaseSensorOperator,
     Context,
     is_deferral_timeout,
+    left_of_execution_timeout,
     state_store,
 )
-from airflow_provider_dinky.exceptions import as_airflow_errors
+from airflow_provider_dinky.exceptions import JobTimeoutError, as_airflow_errors
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.hooks.dinky import DinkyHook
@@ -74,8 +75,25 @@ class DinkySensor(BaseSensorOperator):
                 raise
             with self.hook:
                 what = self._timed_out(context)
-            skips = self.soft_fail or isinstance(error, AirflowSkipException)
-            raise (AirflowSkipException if skips else AirflowSensorTimeout)(what) from error
+            if self.soft_fail or isinstance(error, AirflowSkipException):
+                raise AirflowSkipException(what) from error
+            # As on a worker: Airflow tries again after an execution_timeout, and not after the sensor's own time-out.
+            raise (JobTimeoutError if self._is_execution_timeout(context) else AirflowSensorTimeout)(
+                what
+            ) from error
+
+    def _is_execution_timeout(self, context: Context) -> bool:
+        limit = self.execution_timeout
+        if limit is None:
+            return False
+        # Before Airflow 3.3 a task that comes back from a deferral does not know when it was first started.
+        return left_of_execution_timeout(context, self) == 0 or limit.total_seconds() <= self.timeout
+
+    def _limit(self, context: Context) -> str:
+        """Which time-out has ended a deferral."""
+        if self._is_execution_timeout(context) and self.execution_timeout is not None:
+            return f"its execution_timeout of {self.execution_timeout.total_seconds():g} s"
+        return f"the sensor's timeout of {self.timeout:g} s"
 
     @abstractmethod
     def _look(self, context: Context) -> bool:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_dinky._compat import BaseOperatorLink, Context, default_deferrable, was_rescheduled
+from airflow_provider_dinky._compat import (
+    BaseOperatorLink,
+    Context,
+    default_deferrable,
+    left_of_execution_timeout,
+    was_rescheduled,
+)
 from airflow_provider_dinky.exceptions import (
     FINAL_ERRORS,
     DinkyFinalError,
@@ -142,7 +148,7 @@ class JobStatusSensor(DinkySensor):
         if follower.next is Next.DONE:
             return True
         if self.deferrable:
-            self._defer(follower)
+            self._defer(context, follower.status)
         return False
 
     def _begin(self, context: Context) -> Follower:
@@ -196,16 +202,15 @@ class JobStatusSensor(DinkySensor):
         self.log.info(state_line(str(job), facts.status))
         is_done = facts.is_done(WaitFor(self.wait_for))
         if is_done is None:
-            self._defer(None, facts.status)
+            self._defer(context, facts.status)
         if not is_done:
             raise self._failure(job, facts)
         return True
 
-    def _defer(self, follower: Follower | None, status: JobStatus | None = None) -> NoReturn:
+    def _defer(self, context: Context, status: JobStatus | None) -> NoReturn:
         from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
 
-        seen = self._seen
-        status = follower.status if follower is not None else status
+        seen, left = self._seen, left_of_execution_timeout(context, self)
         by_task = self.dinky_task_id is not None and seen is None
         self.defer(
             trigger=JobStatusTrigger(
@@ -224,7 +229,7 @@ class JobStatusSensor(DinkySensor):
                 job_manager_address=self.job_manager_address or None,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout),
+            timeout=timedelta(seconds=min(self.timeout, self.timeout if left is None else left)),
         )
 
     @property
@@ -279,8 +284,8 @@ class JobStatusSensor(DinkySensor):
     def _timed_out(self, context: Context) -> str:
         state = self._last_state()
         return (
-            f"connection '{self.dinky_conn_id}': {self._name()} {state} and not {self.wait_for} after the sensor's "
-            f"timeout of {self.timeout:g} s"
+            f"connection '{self.dinky_conn_id}': {self._name()} {state} and not {self.wait_for} after "
+            f"{self._limit(context)}"
         )
 
     def _last_state(self) -> str:
