@@ -52,10 +52,11 @@ def live() -> Iterator[LiveDinky]:
 
 
 @pytest.fixture(autouse=True)
-def _no_job_is_left(live: LiveDinky) -> Iterator[None]:
-    """Give the slots back after each test."""
+def _no_job_is_left(live: LiveDinky, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give the slots back after each test, but for those of a module that shares its jobs."""
     yield
-    live.clean_up()
+    if request.node.get_closest_marker("keep_jobs") is None:
+        live.clean_up()
 
 
 @pytest.fixture(scope="session")
