@@ -14,7 +14,7 @@ from typing import Any
 LONGEST = 8 * 1024
 """Bytes of UTF-8 of a text in an event or an exception; the whole is in the debug log."""
 _UNFIT = re.compile("[\0\ud800-\udfff]")
-_MAY_BE_UNFIT = re.compile("\\\\u0000|\\\\u[dD][89a-fA-F]|[\0\ud800-\udfff]")
+_ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _INSTEAD = "\N{REPLACEMENT CHARACTER}"
 _CUT = " …"
 
@@ -48,4 +48,6 @@ def cleaned(data: Any) -> Any:
 
 def may_be_unfit(written: str) -> bool:
     """Whether JSON, as it is written, could hold a text that is not clean: nearly none does, which saves the look."""
-    return _MAY_BE_UNFIT.search(written) is not None
+    if "\\u" in written and _ESCAPED.search(written):
+        return True
+    return not written.isascii() and _UNFIT.search(written) is not None

@@ -68,11 +68,12 @@ def states(data: Any, asked: Collection[int]) -> dict[int, JobState]:
         found = _STATES.validate_python(rows)
     except ValidationError:
         found = _readable(rows, JobState)
-    wanted = set(asked)
-    ours = _left_out(
-        found, lambda job: job.id in wanted, "job instances", lambda job: f"job instance {job.id}"
-    )
-    return {job.id: job for job in ours}
+    by_id = {job.id: job for job in found}
+    strangers = by_id.keys() - set(asked)
+    if not strangers:
+        return by_id
+    _log_strangers("job instances", len(strangers), f"job instance {min(strangers)}")
+    return {number: job for number, job in by_id.items() if number not in strangers}
 
 
 def runs(data: Any, dinky_task_id: int | None = None) -> tuple[JobInstance, ...]:
@@ -166,10 +167,14 @@ def _left_out(
     for row in rows:
         (ours if is_ours(row) else strangers).append(row)
     if strangers:
-        log.warning(
-            "Dinky was asked for %s, and %s of its rows are of something else and left out, such as %s",
-            asked,
-            len(strangers),
-            named(strangers[0]),
-        )
+        _log_strangers(asked, len(strangers), named(strangers[0]))
     return ours
+
+
+def _log_strangers(asked: str, count: int, one: str) -> None:
+    log.warning(
+        "Dinky was asked for %s, and %s of its rows are of something else and left out, such as %s",
+        asked,
+        count,
+        one,
+    )

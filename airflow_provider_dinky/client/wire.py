@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -79,6 +80,11 @@ class Reply:
     location: str | None = None
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, fit to be stored; None if it is none. Read once, as a list of jobs may be long."""
+        return _json_or_none(self.body)
+
 
 def build(config: DinkyConfig, call: ApiCall[Any], token: Token | None = None) -> Request:
     """The HTTP request of a call, signed if a token is given."""
@@ -109,7 +115,7 @@ def build(config: DinkyConfig, call: ApiCall[Any], token: Token | None = None) -
 
 def decode(config: DinkyConfig, call: ApiCall[T], reply: Reply) -> T:
     """The call's result, or the error that says why there is none."""
-    body = _json_or_none(reply.body)
+    body = reply.json
     # Dinky's own errors come with HTTP 200, 400 or 401: a 5xx is a proxy's, even if its body looks alike.
     envelope = body if isinstance(body, dict) and _code(body) is not None and reply.status < 500 else None
     if is_not_signed_in(reply):
@@ -127,19 +133,19 @@ def decode(config: DinkyConfig, call: ApiCall[T], reply: Reply) -> T:
 
 def is_not_signed_in(reply: Reply) -> bool:
     """Whether a request was refused, before any effect, for want of a sign-in."""
-    body = None if reply.status >= 500 else _json_or_none(reply.body)
+    body = None if reply.status >= 500 else reply.json
     return reply.status == 401 or (isinstance(body, dict) and _code(body) == _NOT_SIGNED_IN)
 
 
 def is_dinkys(reply: Reply) -> bool:
     """Whether an answer has Dinky's envelope."""
-    body = _json_or_none(reply.body)
+    body = reply.json
     return isinstance(body, dict) and _code(body) is not None
 
 
 def said_in(config: DinkyConfig, reply: Reply) -> str:
     """The message in an answer, secrets masked."""
-    return _said(config, _json_or_none(reply.body))
+    return _said(config, reply.json)
 
 
 def redirect_target(config: DinkyConfig, call: ApiCall[Any], url: str, reply: Reply) -> str | None:
