@@ -242,7 +242,11 @@ class TestIsNotUsed:
         run.clear()
         began = scene.now()
 
-        assert scene.attempt(run) == "done", run.told
+        if scene.attempt(run) != "done":
+            # The new job still restores its state, so that no savepoint of it can be taken yet.
+            assert "was not touched" in run.error
+            scene.wait(5)
+            assert scene.attempt(run) == "done", run.told
         assert scene.now() - began < 60, "it is not waited for longer than it takes"
         scene.wait(600)
         (job,) = scene.active(STREAM)

@@ -189,6 +189,8 @@ class TestTheErrorNamesThePath:
 
             def somebody_stops_it() -> None:
                 scene.do(scene.core.dinky.savepoint(STREAM, "stop"))
+                # It has ended in Flink then, and Dinky does not show it yet.
+                scene.wait(3)
 
             scene.at("/savepoint", somebody_stops_it)
             run = restart()
