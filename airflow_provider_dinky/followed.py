@@ -13,7 +13,7 @@ from airflow_provider_dinky.client.status import JobStatus
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.calls import ApiCall, Steps
     from airflow_provider_dinky.client.config import DinkyConfig
-    from airflow_provider_dinky.client.models import JobInstance
+    from airflow_provider_dinky.client.models import JobInstance, SavepointResult
     from airflow_provider_dinky.hooks.dinky import DinkyHook
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,24 @@ def _nobody_tells(hook: DinkyHook) -> str:
     )
 
 
-def stop_steps(job: FollowedJob, how: Literal["cancel", "savepoint"], config: DinkyConfig) -> Steps[str]:
+@dataclass(frozen=True)
+class StopResult:
+    """What was done about a job that was to be stopped.
+
+    :param text: for the log; it names the savepoint.
+    :param savepoint_path: the savepoint that the job stops with; None without one.
+    """
+
+    text: str
+    savepoint_path: str | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def stop_steps(
+    job: FollowedJob, how: Literal["cancel", "savepoint"], config: DinkyConfig
+) -> Steps[StopResult]:
     """The calls that stop a job we started, if it is still its task's current one; returns what was done, for the log.
 
     Dinky stops whatever is the task's current job, so without the look just before, somebody else's would die. A
@@ -152,23 +169,26 @@ def stop_steps(job: FollowedJob, how: Literal["cancel", "savepoint"], config: Di
     from airflow_provider_dinky.client import calls
 
     if job.dinky_task_id is None or not job.started:
-        return f"{job} was not started by this task and is left alone"
+        return StopResult(f"{job} was not started by this task and is left alone")
     current, status = yield from _current_job(job.dinky_task_id, config)
     if current != job.job_instance_id:
         if how == "cancel" and (yield from _cancel_in_flink(job, config)):
-            return f"Flink was asked to cancel {job}, which is not its Dinky task's current job any more ({current} is)"
-        return (
+            return StopResult(
+                f"Flink was asked to cancel {job}, which is not its Dinky task's current job any more ({current} is)"
+            )
+        return StopResult(
             f"{job} was not stopped: the current one of its Dinky task is {current or 'none'}, and Dinky stops only "
             "that"
         )
     if status is not None and status.is_final:
-        return f"{job} has already ended: {status}"
+        return StopResult(f"{job} has already ended: {status}")
     via_api = config.has_credentials
     if how == "savepoint":
-        yield calls.trigger_savepoint(job.dinky_task_id, "stop", via_api=via_api)
-        return f"Dinky was asked to stop {job} with a savepoint"
+        taken: SavepointResult = yield calls.trigger_savepoint(job.dinky_task_id, "stop", via_api=via_api)
+        named = taken.path or "not named in Dinky's answer; it is in Dinky's list of the task's savepoints"
+        return StopResult(f"Dinky was asked to stop {job} with a savepoint: {named}", taken.path)
     yield calls.cancel_task(job.dinky_task_id, via_api=via_api)
-    return f"Dinky was asked to cancel {job}"
+    return StopResult(f"Dinky was asked to cancel {job}")
 
 
 def _cancel_in_flink(job: FollowedJob, config: DinkyConfig) -> Steps[bool]:

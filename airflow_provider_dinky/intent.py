@@ -60,6 +60,7 @@ class Intent:
     :param known_savepoint: the newest savepoint Dinky knew before.
     :param known_savepoint_id: its id; None where that was not written down.
     :param newest: for a way back: id of the task's newest job instance before it, which may be the job that failed.
+    :param stopped_with: savepoint that the started job was stopped with when its task was killed or timed out.
     :param job: the started job, as ``FollowedJob.to_dict`` gives it.
     """
 
@@ -75,6 +76,7 @@ class Intent:
     newest: int = 0
     job: Mapping[str, Any] = field(default_factory=dict)
     history_baseline: int | None = None
+    stopped_with: str | None = None
 
     @property
     def settled_at(self) -> float:

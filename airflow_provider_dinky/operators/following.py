@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -28,6 +29,7 @@ from airflow_provider_dinky.exceptions import (
 from airflow_provider_dinky.followed import (
     CancelOnKill,
     FollowedJob,
+    StopResult,
     describe_failure,
     dinky_url,
     hasty,
@@ -89,6 +91,7 @@ class FollowingOperator(PublishingOperator):
         self.cancel_on_kill = choice("cancel_on_kill", cancel_on_kill, (None, "cancel", "savepoint"))
         self.lineage_sql = lineage_sql
         self._followed: FollowedJob | None = None
+        self._kept_for: Context | None = None
         self._killed = False
         self._killed_said = False
 
@@ -100,7 +103,7 @@ class FollowingOperator(PublishingOperator):
         known = job or self._published(context)
         if not known:
             raise DinkyTaskError(f"the job is not known any more, of which the trigger said {event}")
-        self._followed = FollowedJob.from_dict(known)
+        self._followed, self._kept_for = FollowedJob.from_dict(known), context
         with as_airflow_errors(), self.hook:
             return self._after_event(context, self._followed, event)
 
@@ -114,7 +117,7 @@ class FollowingOperator(PublishingOperator):
             known = self._published(context)
             if not known:
                 raise
-            self._followed = FollowedJob.from_dict(known)
+            self._followed, self._kept_for = FollowedJob.from_dict(known), context
             with as_airflow_errors(), self.hook:
                 self._give_up(context, self._followed, self._limit(context))
 
@@ -159,7 +162,7 @@ class FollowingOperator(PublishingOperator):
 
     def _follow(self, context: Context, job: FollowedJob, *, since: float | None = None) -> int | None:
         started = time.monotonic() if since is None else since
-        self._followed = job
+        self._followed, self._kept_for = job, context
         self._publish(context, job)
         if self._killed:
             # Perhaps while the submit was under way, when there was no job to stop yet.
@@ -340,9 +343,33 @@ class FollowingOperator(PublishingOperator):
         return None
 
     def _stop(self, job: FollowedJob, how: CancelOnKill = None) -> str:
+        result = self._stop_now(job, how)
+        if result.savepoint_path:
+            # Said first: what comes now may not be possible any more.
+            self.log.warning("%s", result)
+            self._keep_savepoint(result.savepoint_path)
+        return result.text
+
+    def _keep_savepoint(self, path: str) -> None:
+        """Leave the savepoint that the job was stopped with where others, and this task after a clear, find it."""
+        from airflow_provider_dinky.intent import Journal
+
+        context = self._kept_for
+        if context is None:
+            return
+        self._push(context, {"savepoint_path": path})
+        try:
+            journal = Journal(state_store(context), run_key(context))
+            last = journal.last()
+            if last is not None:
+                journal.note(replace(last, stopped_with=path))
+        except Exception:
+            self.log.warning("Savepoint %s could not be written down for a clear", path, exc_info=True)
+
+    def _stop_now(self, job: FollowedJob, how: CancelOnKill) -> StopResult:
         how = how or self.cancel_on_kill
         if how is None or not job.started:
-            return (
+            return StopResult(
                 f"{job} is left running; stop it in Dinky, or with "
                 f"CancelTaskOperator(dinky_task_id={job.dinky_task_id})"
             )
@@ -350,12 +377,16 @@ class FollowingOperator(PublishingOperator):
         from airflow_provider_dinky.client.retry import HASTY
 
         try:
+            if how == "savepoint" and not self._killed:
+                # Nobody ends this process: the savepoint has the time that it takes.
+                return self.hook.client.run(stop_steps(job, how, self.hook.config), sleep=self._sleep)
             config = hasty(self.hook.config)
             # A sign-in of its own would take time that there is not, and sign out everybody else of the same user.
             with self.hook.client.with_patience(config, HASTY) as client:
                 return client.run(stop_steps(job, how, config))
         except DinkyError as error:
-            return f"Whether {job} was stopped is not known: {error}"
+            taken = " Look for its savepoint in Dinky's list of the task's" if how == "savepoint" else ""
+            return StopResult(f"Whether {job} was stopped is not known: {error}.{taken}")
 
     def _stop_once(self, job: FollowedJob) -> None:
         if not self._killed_said:

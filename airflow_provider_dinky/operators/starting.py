@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dinky._compat import Context
+from airflow_provider_dinky._compat import Context, run_key, state_store
 from airflow_provider_dinky.exceptions import DinkyTaskError, RivalJobError
 from airflow_provider_dinky.followed import look_anew
 from airflow_provider_dinky.operators.following import FollowingOperator
@@ -80,6 +80,9 @@ class StartingOperator(FollowingOperator):
         from airflow_provider_dinky.resume_points import resolve
 
         self._check(dinky_task_id, variables)
+        stopped_with = self._stopped_before_the_clear(context, dinky_task_id)
+        if stopped_with is not None:
+            return stopped_with
         found = resolve(
             self.hook,
             dinky_task_id,
@@ -97,6 +100,27 @@ class StartingOperator(FollowingOperator):
         # A task that was killed meanwhile starts nothing any more.
         self._check_not_killed()
         return found.path
+
+    def _stopped_before_the_clear(self, context: Context, dinky_task_id: int) -> str | None:
+        """The savepoint that this task's own job was stopped with when it was killed, if it is the newest state.
+
+        Only where "latest" or "latest-state" is asked for. With credentials Dinky's list has it, too.
+        """
+        from airflow_provider_dinky.intent import Journal
+        from airflow_provider_dinky.resume_points import Resolved
+
+        if self._given_path() not in ("latest", "latest-state"):
+            return None
+        kept = Journal(state_store(context), run_key(context)).before_the_clear()
+        if kept is None or kept.stopped_with is None:
+            return None
+        newest = self.hook.get_latest_job_instance(dinky_task_id)
+        if newest is None or newest.id != kept.job.get("job_instance_id"):
+            return None
+        path = kept.stopped_with
+        why = f"{self._given_path()} is savepoint {path}: job instance {newest.id} was stopped with it before the clear"
+        self._say_where_from(context, Resolved(path, "savepoint", why, True))
+        return path
 
     def _from_last_job(self, context: Context, dinky_task_id: int, last: JobInstance | None) -> str | None:
         """Where to resume from though nobody gave a path: the newest state of the last job, if it has left some.
