@@ -353,6 +353,17 @@ def get_task_lineage(dinky_task_id: int) -> ApiCall[Lineage | None]:
     )
 
 
+def get_job_lineage(job_instance_id: int) -> ApiCall[Lineage | None]:
+    """Tables and columns that a run reads and writes, by the SQL that was submitted; None where Dinky cannot tell."""
+    return ApiCall(
+        f"lineage of Dinky job instance {job_instance_id}",
+        "GET",
+        "/api/jobInstance/getLineage",
+        lambda answer: None if answer.data is None else Lineage.model_validate(answer.data),
+        params={"id": job_instance_id},
+    )
+
+
 def get_token_info() -> ApiCall[dict[str, Any]]:
     """Who is signed in; holds the token, never log it."""
     return ApiCall("sign-in check", "GET", "/api/tokenInfo", lambda answer: rows.as_object(answer.data))

@@ -130,17 +130,17 @@ class FollowingOperator(PublishingOperator):
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """What Airflow's OpenLineage provider, if there is one, asks a task that has succeeded.
 
-        :return: ``OperatorLineage`` with the tables that the Dinky task reads and writes; None if that is not known.
+        :return: ``OperatorLineage`` with the tables that the job reads and writes, as far as they are known.
         """
         from airflow_provider_dinky.lineage import operator_lineage
 
-        if self._followed is None:
-            return None
         return operator_lineage(self.hook.client, self._followed, with_sql=self.lineage_sql)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
-        """What it asks a task that has failed: nothing is known to have been read or written, so None."""
-        return None
+        """What it asks a task that has failed: Flink's id of the job; what was read or written is not known."""
+        from airflow_provider_dinky.lineage import operator_lineage
+
+        return operator_lineage(self.hook.client, self._followed, with_sql=False, has_failed=True)
 
     def _pace(self) -> Pace:
         return Pace(sleep=self._sleep)
