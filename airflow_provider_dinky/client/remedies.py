@@ -157,7 +157,7 @@ REMEDIES: tuple[Remedy, ...] = (
     ),
     _row(
         r"Heartbeat of (?:TaskManager|JobManager|ResourceManager)|TaskManager .{0,120}(?:no longer reachable|lost)",
-        "A process of the cluster died or hung: its own log, or that of its container, tells why. A restart strategy "
+        "A process of the cluster died or hung: look into its own log, or that of its container. A restart strategy "
         "lets the job survive it.",
         "Flink documentation: Task Failure Recovery",
     ),
@@ -190,7 +190,7 @@ REMEDIES: tuple[Remedy, ...] = (
     ),
     _row(
         r"SQL parse failed|SqlParseException|SqlParserException|CalciteException|sql解析失败|SQL parsing failed",
-        "The SQL cannot be read at the place named: mend it in Dinky; ExplainTaskOperator, or check_sql=True, finds "
+        "The SQL cannot be read at the place named: correct it in Dinky; ExplainTaskOperator, or check_sql=True, finds "
         "such before a job is started.",
         "Flink documentation: SQL (syntax)",
     ),
