@@ -83,7 +83,8 @@ def test_a_user_ends_the_task_and_its_job(run: OneRun, state: str) -> None:
 @pytest.mark.parametrize("run", ["user_ends_deferred_leaves"], indirect=True)
 def test_a_user_ends_the_task_and_the_job_stays_by_default(run: OneRun) -> None:
     run.until(lambda: run.jobs and run.task["state"] == "deferred")
-    run.until(lambda: run.asked(LOOKS["deferred"]))
+    seen = run.asked(LOOKS["deferred"])
+    run.until(lambda: run.asked(LOOKS["deferred"]) > seen)
     run.airflow.api.end(run.task)
     # The trigger is gone when nobody asks for the job any more: it was the only one.
     run.until(lambda: _is_quiet(run))
