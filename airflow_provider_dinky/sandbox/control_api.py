@@ -41,6 +41,7 @@ class ControlApi:
             "kill_job": core.kill_job,
             "restart_job": core.restart_job,
             "finish_job": core.finish_job,
+            "fail_cancels": core.fail_cancels,
             "slow_stop": core.slow_stop,
             "fail_savepoints": core.fail_savepoints,
             "fail_checkpoints": core.fail_checkpoints,

@@ -144,6 +144,11 @@ class Controls(ABC):
         """Make one Flink job finish now."""
         self._run(lambda: self._simulated().finish_job(job_id))
 
+    def fail_cancels(self, count: int = 1) -> None:
+        """Let the next forced cancels do nothing: Dinky answers ``true`` and says UNKNOWN until somebody forces a
+        refresh, and the job runs on (seen of a Dinky 1.1.0 right after a restart of Flink)."""
+        self._run(lambda: setattr(self._core.dinky, "cancels_that_fail", count))
+
     def slow_stop(self, seconds: float) -> None:
         """Let jobs take so long to stop; beyond 22 s a restart fails with "stop job failed"."""
         self._run(lambda: setattr(self._simulated(), "job_stop", (seconds, seconds)))

@@ -27,7 +27,7 @@ from .engine import (
     SubmitFailed,
 )
 from .java import JavaFailure, Refusal, Throwable
-from .monitor import Monitor
+from .monitor import RUNNING_END, Monitor
 from .statements import refuse_what_starts_no_job
 from .store import ACCEPTED, ADMIN, FAILED, History, JobInstance, Store
 from .tasks import TaskSpec, checked_tasks
@@ -99,6 +99,7 @@ class Dinky:
         self.timing = timing or Timing()
         self.store = Store()
         self.monitor = Monitor(engine, clock, self.timing, chance or random.Random())
+        self.cancels_that_fail = 0
         self.troubles: list[SubmitTrouble] = []
         self._later: set[asyncio.Task[None]] = set()
         self._warm = False
@@ -150,20 +151,17 @@ class Dinky:
     ) -> SubmitResult:
         """Stop the task's job if Dinky thinks that it runs, then submit; the variables are gone.
 
-        Without a path the job is stopped with a savepoint and resumed from it. A bad path is found out only
-        after the old job was stopped.
+        Without a path the job is stopped with a savepoint and resumed from it; if that fails, it runs on. A bad
+        path is found out only after the old job was stopped.
         """
         task = self.task(task_id)
         newest = self.store.newest(task.id)
         if newest is not None and not newest.done:
-            if self.savepoints_fail and not savepoint_path:
-                raise JavaFailure(failures.NO_GATEWAY)
-            try:
-                taken = await self._stop(newest, with_savepoint=not savepoint_path)
-            except SavepointRefused as error:
-                raise Refusal(str(error)) from error
+            if savepoint_path:
+                await self._stop(newest)
+            else:
+                savepoint_path = await self._take_savepoint(newest, "cancel")
             await self._wait_until_done(newest)
-            savepoint_path = savepoint_path or taken
         return await self.submit(task.id, savepoint_path, user=user)
 
     async def cancel(self, task_id: int | None, *, with_savepoint: bool, force: bool) -> None:
@@ -172,11 +170,20 @@ class Dinky:
         await self.clock.sleep(self.timing.cancel)
         if newest is None or newest.status in ("FINISHED", "FAILED", "CANCELED"):
             return
+        if self.cancels_that_fail:
+            # Dinky has found no way to Flink, and takes that for a stop.
+            self.cancels_that_fail -= 1
+            newest.status, newest.finished, newest.held = "UNKNOWN", RUNNING_END, True
+            return
         try:
-            await self._stop(newest, with_savepoint=with_savepoint)
-        except SavepointRefused:
-            # Not tried: a guess, after what a savepoint that fails does.
-            await self._stop(newest, with_savepoint=False)
+            if with_savepoint:
+                await self._take_savepoint(newest, "cancel")
+                return
+        except (Refusal, JavaFailure):
+            # A savepoint that fails does not keep it running.
+            pass
+        try:
+            await self._stop(newest)
         except Refusal:
             if not force:
                 raise
@@ -191,12 +198,7 @@ class Dinky:
             raise Refusal(JOB_INSTANCE_NOT_EXIST)
         started = self.clock.now()
         wanted: SavepointType = next(known for known in get_args(SavepointType) if known == kind.lower())
-        try:
-            path = await self._take_savepoint(newest, wanted)
-        except SavepointFailed as error:
-            raise JavaFailure(error.throwable) from error
-        except SavepointRefused as error:
-            raise Refusal(str(error)) from error
+        path = await self._take_savepoint(newest, wanted)
         return SavepointResult(newest.jid, path, wanted, started)
 
     async def refresh(self, instance_id: int) -> JobInstance:
@@ -258,14 +260,8 @@ class Dinky:
         if trouble.known:
             self.monitor.watch(self.store.add_instance(history, history.jid, self.clock.now(), user))
 
-    async def _stop(self, instance: JobInstance, *, with_savepoint: bool) -> str | None:
-        """Stop a job and return the savepoint's path. A savepoint that fails does not keep it running (seen of a
-        cancel; of a restart a guess), one that the cluster refuses does: raises SavepointRefused."""
-        if with_savepoint:
-            try:
-                return await self._take_savepoint(instance, "cancel")
-            except SavepointFailed:
-                pass
+    async def _stop(self, instance: JobInstance) -> None:
+        """Ask Flink to stop a job without a savepoint."""
         try:
             await self.engine.cancel(instance.jid)
             self.monitor.look_later(instance)
@@ -273,15 +269,18 @@ class Dinky:
             pass
         except EngineUnreachable as error:
             raise Refusal(CLUSTER_NOT_AVAILABLE) from error
-        return None
 
     async def _take_savepoint(self, instance: JobInstance, kind: SavepointType) -> str:
         if self.savepoints_fail:
-            raise SavepointFailed(failures.NO_GATEWAY)
+            raise JavaFailure(failures.NO_GATEWAY)
         try:
             path = await self.engine.savepoint(instance.jid, kind)
         except JobNotFound as error:
-            raise SavepointFailed(failures.JOB_NOT_RUNNING) from error
+            raise JavaFailure(failures.JOB_NOT_RUNNING) from error
+        except SavepointFailed as error:
+            raise JavaFailure(error.throwable) from error
+        except SavepointRefused as error:
+            raise Refusal(str(error)) from error
         except EngineUnreachable as error:
             raise Refusal(CLUSTER_NOT_AVAILABLE) from error
         self.store.add_savepoint(instance.task.id, kind, path, self.clock.now())
@@ -294,7 +293,7 @@ class Dinky:
         await self.refresh(instance.id)
         while not instance.done:
             if self.clock.now() >= deadline:
-                raise Refusal("stop job failed")
+                raise Refusal("stop job failed, please check job status")
             await self.clock.sleep(self.timing.stop_poll)
             await self.refresh(instance.id)
 

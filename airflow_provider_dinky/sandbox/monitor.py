@@ -14,7 +14,8 @@ from .store import JobInstance
 from .timing import Timing
 
 _REFUSED = "ConnectException: Connection refused"
-_RUNNING_END = -0.001
+_WRITTEN_EVERY = 60
+RUNNING_END = -0.001
 """Flink's end time of a job that has not ended (-1 ms), which Dinky takes for a moment in 1969 or 1970."""
 
 
@@ -69,7 +70,7 @@ class Monitor:
             if self.misses_the_end and not forced and seen.state in ENDED:
                 instance.held = True
             if not instance.held:
-                self._write(instance, seen)
+                self._write(instance, seen, forced)
         if forced and not instance.done:
             self.watch(instance)
 
@@ -92,11 +93,17 @@ class Monitor:
                 await self.look(instance)
             interval = self._timing.look_every
 
-    def _write(self, instance: JobInstance, seen: JobSnapshot) -> None:
+    def _write(self, instance: JobInstance, seen: JobSnapshot, forced: bool) -> None:
+        """Write down what was seen: each change of the state, and else each 60th look only."""
         now = self._clock.now()
+        instance.looks = 0 if forced else instance.looks
+        is_due = instance.looks % _WRITTEN_EVERY == 0 or instance.status != seen.state or instance.trouble
+        instance.looks += 1
+        if not is_due:
+            return
         instance.status = seen.state
         instance.updated = instance.seen = now
-        instance.finished = _RUNNING_END if seen.ended is None else seen.ended
+        instance.finished = RUNNING_END if seen.ended is None else seen.ended
         instance.duration = round(((now if seen.ended is None else seen.ended) - seen.started) * 1000)
         instance.error = instance.trouble = None
 

@@ -25,7 +25,8 @@ class JobInstance:
 
     ``finished`` is None before Dinky's first look, then Flink's -1 ms while the job runs (Dinky shows that as
     1970), then when the job ended or was lost sight of. A ``held`` instance is looked at no more until
-    somebody forces a refresh. ``seen`` is when Dinky last saw the job in Flink, ``trouble`` why it did not since.
+    somebody forces a refresh. ``seen`` is when Dinky last wrote down what it saw of the job
+    in Flink, ``trouble`` why it did not see it since.
     """
 
     id: int
@@ -41,6 +42,7 @@ class JobInstance:
     finished: float | None = None
     duration: int | None = None
     held: bool = False
+    looks: int = 0
     seen: float | None = None
     trouble: str | None = None
 

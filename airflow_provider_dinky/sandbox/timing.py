@@ -38,5 +38,5 @@ class Timing:
     """From RECONNECTING to UNKNOWN."""
     stop_wait: float = 22.0
     """For so long a restart waits for the old job to stop, then it fails."""
-    stop_poll: float = 1.0
+    stop_poll: float = 2.0
     """A waiting restart looks at the job this often."""

@@ -7,22 +7,16 @@ answer is read to the result (or error) it stands for, and nothing of the record
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from pydantic import BaseModel
 
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.calls import Answer, ApiCall
-from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.client.errors import (
-    DinkyError,
     DinkyNotFoundError,
-    DinkyRefusedError,
     DinkyResponseError,
     DinkySignInError,
 )
@@ -31,80 +25,30 @@ from airflow_provider_dinky.client.java import root_cause
 from airflow_provider_dinky.client.models import failure_trace
 from airflow_provider_dinky.client.status import JobStatus
 from tests.clients import AnyClient
+from tests.contract.reading import (
+    BY_PASSWORD,
+    FLAGS,
+    Reading,
+    bare_by_hand,
+    by_hand,
+    check,
+    gives,
+    refused,
+    run,
+    started,
+    status_of,
+)
 from tests.contract.recorded import Exchange, exchanges
-from tests.servers import Reply, Request, TinyServer
 
-TOKEN = "a-token-issued-in-the-ui"
-# Dinky's epoch, as which it writes "not yet" down, in either of its two time zones.
-_NO_TIME = ("1969", "1970")
-# Sources whose readings are still to be written.
-_UNREAD = ("signed-in-1.2.0-dev", "tasks-1.1.0", "lineage-1.1.0")
+# The later ones have their readings elsewhere.
+SOURCES = ("common-sql-1.1.0", "openapi-1.1.0", "run-key-and-sign-in-1.1.0", "signed-in-1.1.0")
 
 
 def read_exchanges(*, full: bool = True) -> list[Exchange]:
-    return [recorded for recorded in exchanges(full=full) if recorded.source not in _UNREAD]
+    return [recorded for recorded in exchanges(full=full) if recorded.source in SOURCES]
 
 
 TRIMMED = {recorded.name: recorded for recorded in read_exchanges(full=False)}
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What an exchange is to us.
-
-    :param call: the call that makes the request; a function of the exchange where no call of ours does.
-    :param facts: what the result says, by attribute.
-    :param but: what our request has otherwise than the recorded one; None for a parameter that it leaves out.
-    :param error: the kind of error it ends in instead, with ``code``, and a text that holds ``says``.
-    :param config: how the connection differs from one with an issued token.
-    """
-
-    call: ApiCall[Any] | Callable[[Exchange], ApiCall[Any]]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    but: Mapping[str, Any] = field(default_factory=dict)
-    error: type[DinkyError] | None = None
-    says: str = ""
-    code: int | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-
-def gives(
-    call: ApiCall[Any] | Callable[[Exchange], ApiCall[Any]],
-    *,
-    but: Mapping[str, Any] | None = None,
-    config: Mapping[str, Any] | None = None,
-    **facts: Any,
-) -> Reading:
-    return Reading(call, facts, but or {}, config=config or {})
-
-
-def refused(
-    call: ApiCall[Any] | Callable[[Exchange], ApiCall[Any]],
-    says: str,
-    code: int | None = 1,
-    *,
-    error: type[DinkyError] = DinkyRefusedError,
-    but: Mapping[str, Any] | None = None,
-    config: Mapping[str, Any] | None = None,
-) -> Reading:
-    return Reading(call, {}, but or {}, error, says, code, config or {})
-
-
-def by_hand(recorded: Exchange) -> ApiCall[Any]:
-    """A call that repeats the recorded request, for requests that none of our calls makes."""
-    return ApiCall(
-        "hand-made request",
-        recorded.method,  # type: ignore[arg-type]
-        urlsplit(recorded.path).path,
-        lambda answer: answer.data,
-        params=_as_query(recorded.params),
-        json=recorded.json,
-    )
-
-
-def bare_by_hand(recorded: Exchange) -> ApiCall[Any]:
-    """The same for an answer without an envelope."""
-    return replace(by_hand(recorded), bare=True)
 
 
 def explain(recorded: Exchange) -> ApiCall[Any]:
@@ -125,15 +69,9 @@ def _savepoint_page(recorded: Exchange) -> ApiCall[Any]:
     )
 
 
-def _status_of(recorded: Exchange) -> ApiCall[Any]:
-    return replace(by_hand(recorded), what="look at who is signed in")
-
-
 SUBMIT, RESTART, SAVEPOINT = calls.submit_task, calls.restart_task, calls.trigger_savepoint
 BY_TASK, INSTANCE, CANCEL = calls.get_latest_job_instance, calls.get_job_instance, calls.cancel_task
 
-# Dinky's defaults, which we always send; in its browser code it says more.
-FLAGS = {"withSavePoint": "false", "forceCancel": "true"}
 CALCITE = "org.apache.calcite.runtime.CalciteException: Non-query expression encountered in illegal context"
 NO_FILE = "Cannot find checkpoint or savepoint file/directory '/no/such/savepoint' on file system 'file'."
 NO_RELATION = 'PSQLException: ERROR: relation "does_not_exist" does not exist\n  Position: 15'
@@ -141,27 +79,11 @@ NO_VARIABLE = 'The variable name or jexl key of sql "${rows}" does not exist.'
 NOT_A_NUMBER = "java.lang.NumberFormatException: For input string"
 UNKNOWN_TASK = "Dinky says: Task Not Exist. Check the task's id, and that the task is in tenant 1"
 NEVER_RAN = "Dinky says: Job Instance Not Exist. The job instance is unknown, or the task never ran"
-BY_PASSWORD = {"token": None, "username": "admin", "password": "dinky123!@#"}
 SAVED = "file:/flink/savepoints/savepoint-"
-
-
-def started(job_instance_id: int, job_id: str, savepoint_path: str | None = None) -> dict[str, Any]:
-    return {
-        "job_instance_id": job_instance_id,
-        "job_id": job_id,
-        "job_manager_address": "127.0.0.1:8081",
-        "savepoint_path": savepoint_path,
-        "success": True,
-        "is_plain_sql": False,
-    }
 
 
 def rows(*values: Mapping[str, Any]) -> dict[str, Any]:
     return {"job_instance_id": None, "is_plain_sql": True, "success": True, "result.row_data": values}
-
-
-def run(status: JobStatus, finish_time: str | None = None, **facts: Any) -> dict[str, Any]:
-    return {"status": status, "finish_time": finish_time, "error": None, **facts}
 
 
 READINGS: Mapping[str, Reading] = {
@@ -334,18 +256,16 @@ READINGS: Mapping[str, Reading] = {
     ),
     "token_info": gives(calls.get_token_info()),
     "build_token": gives(by_hand),
-    "first_signed_in": gives(_status_of),
-    "issued_token_still_in": gives(_status_of),
-    "token_header_only": gives(_status_of),
-    "first_pushed_offline": refused(
-        _status_of, "token has been pushed offline", None, error=DinkySignInError
-    ),
-    "bad_token_cookie": refused(_status_of, "Invalid Token", None, error=DinkySignInError),
-    "bad_token_header": refused(_status_of, "Invalid Token", None, error=DinkySignInError),
-    "wrong_tenant": refused(_status_of, "the user is not in tenant 1", None, error=DinkySignInError),
-    "signed_out_by_wrong_tenant": refused(_status_of, "Invalid Token", None, error=DinkySignInError),
+    "first_signed_in": gives(status_of),
+    "issued_token_still_in": gives(status_of),
+    "token_header_only": gives(status_of),
+    "first_pushed_offline": refused(status_of, "token has been pushed offline", None, error=DinkySignInError),
+    "bad_token_cookie": refused(status_of, "Invalid Token", None, error=DinkySignInError),
+    "bad_token_header": refused(status_of, "Invalid Token", None, error=DinkySignInError),
+    "wrong_tenant": refused(status_of, "the user is not in tenant 1", None, error=DinkySignInError),
+    "signed_out_by_wrong_tenant": refused(status_of, "Invalid Token", None, error=DinkySignInError),
     "logout": gives(by_hand),
-    "after_logout": refused(_status_of, "Invalid Token", None, error=DinkySignInError),
+    "after_logout": refused(status_of, "Invalid Token", None, error=DinkySignInError),
     # Signed in
     "task_submit": gives(
         lambda recorded: replace(by_hand(recorded), parse=SUBMIT(1).parse),
@@ -419,25 +339,7 @@ def _name(recorded: Exchange) -> str:
 
 @pytest.mark.parametrize("recorded", read_exchanges(), ids=_name)
 def test_exchange(recorded: Exchange, connect: Callable[..., AnyClient]) -> None:
-    reading = READINGS[recorded.name]
-    call = reading.call if isinstance(reading.call, ApiCall) else reading.call(recorded)
-    with TinyServer(_as_recorded(recorded)) as server:
-        client = connect(DinkyConfig(server.url, **{"token": TOKEN, **reading.config}))
-        if reading.error is None:
-            result = client.send(call)
-            assert _facts(result, reading.facts) == reading.facts
-            # The list by ids is for the states of thousands, and keeps nothing else.
-            if urlsplit(recorded.path).path == call.path and recorded.name != "list_instances_by_ids":
-                data = _data(recorded, call)
-                if recorded.name == "list_instances_by_task":
-                    data = sorted(data, key=lambda row: int(row["id"]), reverse=True)
-                assert list(_lost(data, _plain(result))) == []
-        else:
-            with pytest.raises(reading.error) as caught:
-                client.send(call)
-            assert reading.says in str(caught.value)
-            assert getattr(caught.value, "code", None) == reading.code
-    _assert_sent(server.received, recorded, reading)
+    check(recorded, READINGS[recorded.name], connect)
 
 
 def test_every_recorded_exchange_has_its_reading() -> None:
@@ -468,91 +370,3 @@ def _read(name: str) -> Any:
     call = reading.call if isinstance(reading.call, ApiCall) else reading.call(recorded)
     body = recorded.body
     return call.parse(Answer(body) if call.bare else Answer(body["data"], body["msg"]))
-
-
-def _as_recorded(recorded: Exchange) -> Callable[[Request], Reply]:
-    """Answers the recorded request as recorded, and the requests that our clients send before it."""
-    before = {
-        "/api/login": TRIMMED["login_ok"],
-        "/api/chooseTenant": TRIMMED["choose_tenant"],
-        "/api/tokenInfo": TRIMMED["token_info"],
-        "/openapi/getJobInstanceByTaskId": TRIMMED["by_task_never_submitted"],
-    }
-
-    def respond(request: Request) -> Reply:
-        answer = recorded if request.path == urlsplit(recorded.path).path else before[request.path]
-        body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body, ensure_ascii=False)
-        headers = {"Content-Type": "application/json"}
-        if answer.path == "/api/login" and answer.body["code"] == 0:
-            headers["Set-Cookie"] = answer.set_cookie or "token=of-this-sign-in; Max-Age=36000; Path=/"
-        return Reply(body.encode(), answer.status, headers)
-
-    return respond
-
-
-def _assert_sent(received: list[Request], recorded: Exchange, reading: Reading) -> None:
-    (sent,) = (request for request in received if request.path == urlsplit(recorded.path).path)
-    assert sent.method == recorded.method
-    params = _as_query(recorded.params)
-    if recorded.json is None:
-        assert sent.query == {k: v for k, v in {**params, **reading.but}.items() if v is not None}
-        assert sent.body == b""
-        return
-    assert sent.query == params
-    assert sent.json == {**recorded.json, **reading.but}
-    assert sent.headers["content-type"].startswith("application/json")
-
-
-def _as_query(params: Mapping[str, Any] | None) -> dict[str, str]:
-    return {name: str(v).lower() if isinstance(v, bool) else str(v) for name, v in (params or {}).items()}
-
-
-def _data(recorded: Exchange, call: ApiCall[Any]) -> Any:
-    body = recorded.body
-    if not isinstance(body, dict) or "data" not in body:
-        return body
-    return body["msg"] if call.path == "/openapi/exportSql" else body["data"]
-
-
-def _plain(result: Any) -> Any:
-    """A result as JSON, under Dinky's own names."""
-    if isinstance(result, BaseModel):
-        return result.model_dump(mode="json", by_alias=True)
-    if isinstance(result, tuple):
-        return [_plain(item) for item in result]
-    if isinstance(result, dict) and all(isinstance(value, BaseModel) for value in result.values()):
-        return [_plain(item) for item in result.values()]
-    return result
-
-
-def _lost(recorded: Any, kept: Any, where: str = "") -> Iterator[str]:
-    """What is recorded and not kept, or kept otherwise."""
-    if isinstance(recorded, dict) and isinstance(kept, dict):
-        for name, value in recorded.items():
-            if name not in kept:
-                yield f"{where}.{name} is lost"
-            else:
-                yield from _lost(value, kept[name], f"{where}.{name}")
-    elif isinstance(recorded, list) and isinstance(kept, list):
-        if len(recorded) != len(kept):
-            yield f"{where} has {len(kept)} of {len(recorded)} items"
-        for number, pair in enumerate(zip(recorded, kept, strict=False)):
-            yield from _lost(*pair, f"{where}[{number}]")
-    elif recorded != kept and not _as_good(recorded, kept, where):
-        yield f"{where} is {kept!r} instead of {recorded!r}"
-
-
-def _as_good(recorded: Any, kept: Any, where: str) -> bool:
-    no_time_yet = kept is None and where.endswith(".finishTime") and recorded[:4] in _NO_TIME
-    # A cancel that worked is answered with true, or with nothing if signed in.
-    return no_time_yet or (where == "" and recorded is None and kept is True)
-
-
-def _facts(result: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _at(result, name) for name in wanted}
-
-
-def _at(result: Any, name: str) -> Any:
-    for step in name.split("."):
-        result = result[int(step)] if step.isdigit() else getattr(result, step)
-    return result

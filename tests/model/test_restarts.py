@@ -203,13 +203,14 @@ class TestTheErrorNamesThePath:
 
     def test_dinkys_own_restart_without_a_savepoint_fails_the_task(self, scene: Scene) -> None:
         scene.running()
-        scene.core.fail_savepoints(True)
+        # A job that Dinky lost sight of counts as stopped: no savepoint, and a twin.
+        scene.at("/restartTask", lambda: scene.core.set_status(1, "UNKNOWN"))
         run = restart(method="endpoint")
 
         assert scene.attempt(run) == "failed"
         assert "WITHOUT its state" in run.error
-        (job,) = scene.active(STREAM)
-        assert job.resumed_from is None
+        _, twin = scene.active(STREAM)
+        assert twin.resumed_from is None
 
 
 class TestRollBack:

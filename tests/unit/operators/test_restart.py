@@ -206,9 +206,18 @@ class TestNeverLeavesItDownSilently:
             execute(task, new_context(task))
         assert states(sandbox) == ["RUNNING"]
 
-    def test_a_restart_of_dinkys_own_without_state_fails_and_is_not_retried(self, sandbox: Sandbox) -> None:
+    def test_a_restart_of_dinkys_own_without_state_fails_and_is_not_retried(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Dinky loses sight of the job just before, and takes that for a job that was stopped."""
         start()
-        sandbox.fail_savepoints()
+        ask = DinkyHook.restart_task
+
+        def lost(hook: DinkyHook, *args: Any) -> Any:
+            sandbox.set_status(1, "UNKNOWN")
+            return ask(hook, *args)
+
+        monkeypatch.setattr(DinkyHook, "restart_task", lost)
         task = restart(method="endpoint")
 
         with pytest.raises(StateLostError, match="WITHOUT its state.*Job instance 2 runs"):

@@ -63,6 +63,21 @@ async def test_details_hold_what_flink_says_after_the_first_look(dinky: Driver) 
     assert (remembered["error"], remembered["errorMsg"]) == (True, "ConnectException: Connection refused")
 
 
+async def test_details_are_as_old_as_the_last_change_until_a_refresh(dinky: Driver) -> None:
+    await dinky.sign_in()
+    instance_id = await dinky.start(10)
+    await dinky.clock.advance(60.0)
+    kept, looked_at = [
+        (await dinky.get(f"/api/jobInstance/{call}", id=instance_id, isForce="true"))["data"]["jobDataDto"]
+        for call in ("getJobInfoDetail", "refreshJobInfoDetail")
+    ]
+    assert kept["checkpoints"]["counts"]["completed"] == 0
+    assert looked_at["checkpoints"]["counts"]["completed"] >= 5
+    await dinky.clock.advance(600.0)
+    later = (await dinky.get("/api/jobInstance/getJobInfoDetail", id=instance_id))["data"]["jobDataDto"]
+    assert later["checkpoints"]["counts"]["completed"] >= 20, "each 60th look is kept"
+
+
 async def test_flink_is_reached_through_dinky_but_nothing_else_is(dinky: Driver) -> None:
     await dinky.sign_in()
     await dinky.start(STREAM)

@@ -100,9 +100,33 @@ async def test_restart_gives_up_on_a_job_that_takes_too_long_to_stop(dinky: Driv
     dinky.core.slow_stop(60.0)
     begin = dinky.clock.now()
     answer = await dinky.get("/openapi/restartTask", id=STREAM)
-    assert (answer["code"], answer["msg"]) == (1, "stop job failed")
+    assert (answer["code"], answer["msg"]) == (1, "stop job failed, please check job status")
     assert 22.0 <= dinky.clock.now() - begin <= 26.0
     assert len(dinky.core.engine.jobs) == 1
+
+
+async def test_a_savepoint_that_fails_keeps_a_restart_from_touching_the_job(dinky: Driver) -> None:
+    await dinky.start(STREAM)
+    dinky.core.fail_savepoints()
+    assert (await dinky.get("/openapi/restartTask", id=STREAM))["code"] == 5
+    await dinky.clock.advance(30.0)
+    assert [job.state for job in dinky.core.engine.jobs] == ["RUNNING"]
+
+
+async def test_a_forced_cancel_that_does_nothing_is_true_and_says_unknown(dinky: Driver) -> None:
+    await dinky.sign_in()
+    instance_id = await dinky.start(STREAM)
+    dinky.core.fail_cancels()
+    assert (await dinky.get("/openapi/cancel", id=STREAM))["data"] is True
+    row = await dinky.instance(instance_id)
+    assert (row["status"], row["error"], row["finishTime"]) == ("UNKNOWN", None, "1970-01-01 00:00:00")
+    await dinky.clock.advance(60.0)
+    assert await dinky.status(instance_id) == "UNKNOWN"
+    assert [job.state for job in dinky.core.engine.jobs] == ["RUNNING"]
+    await dinky.get("/api/jobInstance/refreshJobInfoDetail", id=instance_id, isForce="true")
+    assert await dinky.status(instance_id) == "RUNNING"
+    await dinky.get("/openapi/cancel", id=STREAM)
+    await dinky.until(instance_id, "CANCELED")
 
 
 async def test_unknown_counts_as_stopped_for_a_restart(dinky: Driver) -> None:
