@@ -409,7 +409,7 @@ class TestUnknown:
 
         with pytest.raises(DinkyTaskError) as failure:
             execute(task, new_context(task))
-        assert "job instance 1 is UNKNOWN: Dinky cannot reach the job's Flink cluster" in str(failure.value)
+        assert "job instance 1 is UNKNOWN: Dinky lost sight of the job, which may" in str(failure.value)
         assert "Nothing was touched" in str(failure.value)
         if conn_id == "signed_in":
             assert f"cluster at 127.0.0.1:{sandbox.port}" in str(failure.value)
