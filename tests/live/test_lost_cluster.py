@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dinky.exceptions import DinkyTaskError
+from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError
 from airflow_provider_dinky.operators.dinky import (
     CancelTaskOperator,
     RestartTaskOperator,
@@ -75,7 +75,7 @@ def test_a_wait_for_the_lost_job_fails_and_says_why(lost: State, way: Way) -> No
     newest = task.newest()
     assert newest is not None
 
-    with pytest.raises(DinkyTaskError, match="Flink does not know job"):
+    with pytest.raises(JobFailedError, match="Flink does not know job"):
         Run(way.of(JobStatusSensor, job_instance_id=newest["id"]))()
 
 

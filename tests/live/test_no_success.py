@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dinky._compat import TaskDeferralTimeout
-from airflow_provider_dinky.exceptions import DinkyTaskError
+from airflow_provider_dinky.exceptions import JobFailedError
 from airflow_provider_dinky.operators.dinky import (
     RestartTaskOperator,
     SavepointTaskOperator,
@@ -30,7 +30,7 @@ def _submit(way: Way, task: LiveTask, **kwargs: Any) -> Run:
 def test_a_job_without_free_slots_is_not_up(live: LiveDinky, way: Way, deferrable: bool) -> None:
     task = live.task(stream(), parallelism=live.free_slots() + 1)
 
-    with pytest.raises((DinkyTaskError, TaskDeferralTimeout)):
+    with pytest.raises((JobFailedError, TaskDeferralTimeout)):
         _submit(way, task, timeout=30, cancel_on_kill="cancel", deferrable=deferrable)()
 
     task.wait_until_ended()
@@ -58,7 +58,7 @@ def test_a_start_from_state_that_does_not_fit_fails_with_the_reason(
 ) -> None:
     task, path = misfit
 
-    with pytest.raises(DinkyTaskError, match="StateMigrationException"):
+    with pytest.raises(JobFailedError, match="StateMigrationException"):
         _submit(way, task, savepoint_path=path, timeout=120, cancel_on_kill="cancel")()
 
 
@@ -70,7 +70,7 @@ def test_a_restart_from_state_that_does_not_fit_is_rolled_back(
     _submit(way, task)()
     task.wait_for_rows(task.running()[0])
 
-    with pytest.raises(DinkyTaskError, match="StateMigrationException"):
+    with pytest.raises(JobFailedError, match="StateMigrationException"):
         Run(way.of(RestartTaskOperator, dinky_task_id=task.id, savepoint_path=path, timeout=120))()
 
     (back,) = task.running()
