@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dinky.changes import Change, EventKind
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import DinkyError
-from airflow_provider_dinky.client.java import root_cause
+from airflow_provider_dinky.client.java import noted_cause, root_cause
 from airflow_provider_dinky.exceptions import DinkyTaskError
 from airflow_provider_dinky.failure import failure_steps
 from airflow_provider_dinky.followed import dinky_url, flink_url
@@ -81,7 +81,8 @@ class Facts:
         run, change = self.run, self.change
         if change.job_instance_id is not None:
             self.dinky_url = dinky_url(config.base_url, change.job_instance_id)
-        noted = f" ({config.redact(run.error)})" if run is not None and run.error else ""
+        cause = noted_cause(run.error) if run is not None else None
+        noted = f" ({config.redact(cause)})" if cause else ""
         why = self.unknown.reason if self.unknown is not None else _in_words(change)
         self.reason = why + noted
         if change.kind is EventKind.FAILED and not noted:

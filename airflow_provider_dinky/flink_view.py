@@ -20,6 +20,7 @@ from airflow_provider_dinky.client.errors import (
     DinkyRefusedError,
     FlinkNotVisibleError,
 )
+from airflow_provider_dinky.client.java import noted_cause
 from airflow_provider_dinky.client.models import JobData, JobInfoDetail
 
 Retention = Literal["none", "on_failure", "on_cancellation"]
@@ -133,7 +134,7 @@ def _through_dinky(
         return _view_of(detail)
     why = "Dinky has not seen it in Flink"
     if failed and data:
-        why = f"Dinky cannot reach Flink ({config.redact(data.error_msg or 'no reason given')})"
+        why = f"Dinky cannot reach Flink ({config.redact(noted_cause(data.error_msg) or 'no reason given')})"
     job_id, address = job_id or detail.instance.job_id, address or detail.job_manager_address
     if job_id and address:
         # What Dinky has just failed to do it would fail to do once more.

@@ -106,20 +106,21 @@ def describe_failure(
     :param gone: Flink does not know the job any more.
     :param cluster_type: what kind of cluster it runs on; None where that is not known.
     """
-    from airflow_provider_dinky.client.java import root_cause
+    from airflow_provider_dinky.client.java import noted_cause, root_cause
     from airflow_provider_dinky.client.remedies import remedy_for
     from airflow_provider_dinky.jobs.gone import UnknownJob
 
     advice = None
     if status == JobStatus.UNKNOWN:
         reason = UnknownJob(status, gone, noted, job.job_id, job.job_manager_address, cluster_type).reason
+        noted = noted_cause(noted)
         reason += f" ({hook.config.redact(noted)})" if noted else ""
     elif status == JobStatus.CANCELED:
         reason = "it was cancelled, by somebody or by Flink"
     else:
         trace = hook.get_failure_trace(job.job_instance_id, job.job_id, job.job_manager_address)
         noted = hook.config.redact(noted) if noted else None
-        reason = root_cause(trace) or noted or _nobody_tells(hook)
+        reason = root_cause(trace) or noted_cause(noted) or _nobody_tells(hook)
         advice = remedy_for(trace or noted)
         if restarts:
             reason = f"it was restarted {restarts} times before all its tasks ran. The last reason: {reason}"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from airflow_provider_dinky.before_clear import BeforeClear
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import DinkyError
+from airflow_provider_dinky.client.java import noted_cause
 from airflow_provider_dinky.client.models import SubmitResult
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.intent import Intent, Step
@@ -153,7 +154,8 @@ class Restart(EndpointRestart):
         seen = self._unknown(job)
         if seen.status != JobStatus.UNKNOWN:
             return job.model_copy(update={"status": seen.status}), seen.status.is_active
-        noted = f" ({config.redact(seen.error)})" if seen.error else ""
+        cause = noted_cause(seen.error)
+        noted = f" ({config.redact(cause)})" if cause else ""
         is_unknown = f"job instance {job.id} is UNKNOWN: {seen.reason}{noted}"
         if seen.is_gone or self.if_unknown == "start":
             as_told = "" if seen.is_gone else "; it counts as ended, as if_unknown='start' says"

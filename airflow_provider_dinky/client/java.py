@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 
 _CAUSED_BY = re.compile(r"^[ \t]*Caused by:\s*", re.MULTILINE)
 _FRAME = re.compile(r"^\s*(?:at\s+\S+\(.*\)?|\.\.\. \d+ (?:more|common frames omitted)|Suppressed:.*)\s*$")
@@ -36,6 +38,16 @@ def root_cause(trace: str | None) -> str | None:
         lines.append(line.rstrip())
     text = "\n".join(lines).strip() or deepest.strip().splitlines()[0]
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+
+
+def noted_cause(error: str | None) -> str | None:
+    """The root cause of what Dinky noted as a job instance's ``error``: a trace, or a JSON list of them in a text."""
+    traces: object = error
+    if error and error.lstrip().startswith("["):
+        with suppress(ValueError):
+            traces = json.loads(error)
+    told = [trace for trace in traces if isinstance(trace, str)] if isinstance(traces, list) else [error]
+    return next(filter(None, map(root_cause, reversed(told))), root_cause(error))
 
 
 def causes(trace: str | None) -> tuple[str, ...]:

@@ -248,7 +248,10 @@ class SubmitTaskOperator(StartingOperator):
 
         :raises DinkyTaskError: its cluster cannot be reached.
         """
-        noted = f" ({self.hook.config.redact(unknown.error)})" if unknown.error else ""
+        from airflow_provider_dinky.client.java import noted_cause
+
+        cause = noted_cause(unknown.error)
+        noted = f" ({self.hook.config.redact(cause)})" if cause else ""
         job = f"Job instance {newest.id} of Dinky task {starter.dinky_task_id}"
         is_unknown = f"{job} is UNKNOWN: {unknown.reason}{noted}"
         if unknown.is_gone or self.if_unknown == "start":

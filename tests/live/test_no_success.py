@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dinky._compat import TaskDeferralTimeout
-from airflow_provider_dinky.exceptions import JobFailedError
+from airflow_provider_dinky.exceptions import DinkyTaskError, JobFailedError
 from airflow_provider_dinky.operators.dinky import (
     RestartTaskOperator,
     SavepointTaskOperator,
@@ -70,7 +70,7 @@ def test_a_restart_from_state_that_does_not_fit_is_rolled_back(
     _submit(way, task)()
     task.wait_for_rows(task.running()[0])
 
-    with pytest.raises(JobFailedError, match="StateMigrationException"):
+    with pytest.raises(DinkyTaskError, match="StateMigrationException"):
         Run(way.of(RestartTaskOperator, dinky_task_id=task.id, savepoint_path=path, timeout=120))()
 
     (back,) = task.running()

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dinky.client.java import causes, gave_up_waiting, root_cause
+from airflow_provider_dinky.client.java import causes, gave_up_waiting, noted_cause, root_cause
 
 NESTED = """\
 java.lang.RuntimeException: Failed to execute sql
@@ -121,3 +123,29 @@ def test_somebody_gave_up_waiting(text: str) -> None:
 )
 def test_nobody_gave_up_waiting(text: str | None) -> None:
     assert not gave_up_waiting(text)
+
+
+_TRACE = (
+    "org.apache.flink.runtime.rest.NotFoundException: Job 2a4c not found\n\tat a.b.C.d(C.java:99)\n"
+    "Caused by: org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job (2a4c)\n"
+    "\tat a.b.C.e(C.java:99)\n\t... 28 more"
+)
+_CAUSE = "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job (2a4c)"
+
+
+@pytest.mark.parametrize(
+    ("noted", "cause"),
+    [
+        (None, None),
+        ("", None),
+        ("ConnectException: Connection refused", "ConnectException: Connection refused"),
+        (_TRACE, _CAUSE),
+        (json.dumps([_TRACE]), _CAUSE),
+        (json.dumps(["Internal server error.", _TRACE]), _CAUSE),
+        (json.dumps([7]), "[7]"),
+        ("[cut", "[cut"),
+    ],
+)
+def test_the_cause_of_what_dinky_noted(noted: str | None, cause: str | None) -> None:
+    """A live 1.1.0 notes whole stack traces in a JSON list."""
+    assert noted_cause(noted) == cause

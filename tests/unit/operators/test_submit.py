@@ -429,7 +429,8 @@ class TestKill:
     def test_leaves_a_job_that_is_not_the_newest_any_more(
         self, sandbox: Sandbox, logged: Callable[[], str]
     ) -> None:
-        task = submit(STREAM, cancel_on_kill="cancel")
+        """Signed in it is cancelled in Flink; here it cannot be, and Dinky would cancel another one."""
+        task = submit(STREAM, cancel_on_kill="cancel", dinky_conn_id="anonymous")
         execute(task, new_context(task))
         other = submit(STREAM, if_running="submit")
         execute(other, new_context(other, run_id="other"))

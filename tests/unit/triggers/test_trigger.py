@@ -153,12 +153,15 @@ class TestOnKill:
         await self.killed(cancel_on_kill="cancel", dinky_conn_id=conn_id)
         assert sandbox.engine.jobs[0].state in ("CANCELLING", "CANCELED")
 
-    async def test_leaves_another_job_of_the_task(self, sandbox: Sandbox) -> None:
+    async def test_leaves_another_job_of_the_task(self, sandbox: Sandbox, conn_id: str) -> None:
+        """Dinky would cancel that one; ours is cancelled in Flink, signed in."""
         job = await asyncio.to_thread(start, STREAM)
         await asyncio.to_thread(start, STREAM)
-        await trigger(job, dinky_task_id=STREAM, cancel_on_kill="cancel").on_kill()
+        how = {"cancel_on_kill": "cancel", "dinky_conn_id": conn_id}
+        await trigger(job, dinky_task_id=STREAM, **how).on_kill()
 
-        assert all(job.ended is None for job in sandbox.engine.jobs)
+        ours, other = sandbox.engine.jobs
+        assert (ours.ended is None, other.ended is None) == (conn_id == "anonymous", True)
         assert not any("cancel" in request.path for request in sandbox.requests)
 
     async def test_never_raises(self, sandbox: Sandbox) -> None:
