@@ -152,6 +152,14 @@ class TestTooSlow:
         assert sandbox.engine.jobs[1].active
 
 
+def test_a_cancel_that_dinky_only_says_was_carried_out_is_no_success(sandbox: Sandbox) -> None:
+    start()
+    sandbox.fail_cancels()
+    task = cancel(dinky_conn_id="signed_in", stop_timeout=1)
+    with pytest.raises(JobTimeoutError, match="still RUNNING after 1 s"):
+        task.execute(new_context(task))
+
+
 class TestOutOfReach:
     def test_trouble_while_waiting_is_waited_out(self, sandbox: Sandbox, conn_id: str) -> None:
         start(conn_id)
