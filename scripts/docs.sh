@@ -22,8 +22,8 @@ if [ "$(cat "$venv/stamp" 2>/dev/null)" != "$stamp" ]; then
     echo "$stamp" >"$venv/stamp"
 fi
 
-# Material tells of its maker's plans at each start, and Python need not write beside the sources.
-export NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1
+# Material tells of its maker's plans at each start.
+export NO_MKDOCS_2_WARNING=1
 if [ "${1:-}" = --serve ]; then
     exec "$venv/bin/python" -m mkdocs serve --dev-addr 127.0.0.1:8000
 fi

@@ -16,6 +16,10 @@ export UV_PYTHON_INSTALL_DIR="$work/cache/uv-python" TMPDIR="$work/tmp"
 export UV_NATIVE_TLS="${UV_NATIVE_TLS:-1}"
 export AIRFLOW_HOME="$work/airflow" PIP_DISABLE_PIP_VERSION_CHECK=1
 unset PYTHONHOME PYTHONPATH VIRTUAL_ENV
+# Each process of Airflow imports some thousand modules, and a run starts dozens of processes: without its cache of
+# compiled modules, which some machines switch off, Python spends more time on compiling them than on the tests.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$work/cache/pycache"
 # pip asks rustc for its version, and rustup's rustc would make a folder at home to answer.
 [ -e "${RUSTUP_HOME:-${HOME:-/nonexistent}/.rustup}" ] || export RUSTUP_HOME="$work/cache/rustup"
 
@@ -52,7 +56,7 @@ find_python() {
 # fill PACKAGES...: makes $venv with these packages. With uv if that is there, which is quick; with pip if not, or if uv
 # cannot do it (it knows nothing of pip's configuration, such as another package index).
 fill() {
-    rm -rf "$venv"
+    rm -rf "$venv" "$PYTHONPYCACHEPREFIX$venv"
     if command -v uv >/dev/null; then
         if uv venv --quiet --python "$base_python" "$venv" && add "$@"; then return; fi
         echo "uv could not do it; once more with pip"
