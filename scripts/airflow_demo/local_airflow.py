@@ -65,12 +65,20 @@ class LocalAirflow:
     :param dags: folder of the DAGs.
     :param environment: more environment variables, for instance connections.
     :param by_schedule: whether the DAGs' schedules count; else they run only when triggered.
+    :param database: a database that :func:`migrate` has made, to begin with a copy of it; without, one is made.
     """
 
     def __init__(
-        self, home: Path, dags: Path, environment: Mapping[str, str], *, by_schedule: bool = True
+        self,
+        home: Path,
+        dags: Path,
+        environment: Mapping[str, str],
+        *,
+        by_schedule: bool = True,
+        database: Path | None = None,
     ) -> None:
         self.home = home
+        self._database = database
         self._local_settings = _QUICK if by_schedule else _QUICK + _BY_HAND
         self.password = secrets.token_urlsafe(9)
         self._port, self._execution_port = _free_ports(2)
@@ -95,8 +103,11 @@ class LocalAirflow:
         """
         self._make_home()
         self._reaper = Reaper()
-        tell("making Airflow's database")
-        self._migrate()
+        if self._database is None:
+            tell("making Airflow's database")
+            self._migrate()
+        else:
+            shutil.copyfile(self._database, self.home / "airflow.db")
         tell("starting " + ", ".join(COMPONENTS))
         for name in COMPONENTS:
             self._start_component(name)
@@ -266,6 +277,17 @@ class LocalAirflow:
     def _tail(self, name: str) -> str:
         lines = (self.home / "output" / f"{name}.log").read_text(errors="replace").splitlines()
         return "\n".join(lines[-15:])
+
+
+def migrate(database: Path) -> None:
+    """Make an empty database for Airflow, which :class:`LocalAirflow` can begin with a copy of.
+
+    :raises AirflowFailed: it could not be made, and why.
+    """
+    airflow = LocalAirflow(database.with_suffix(".home"), database.parent, {})
+    airflow._make_home()
+    airflow._migrate()
+    shutil.move(airflow.home / "airflow.db", database)
 
 
 def _free_ports(count: int) -> list[int]:

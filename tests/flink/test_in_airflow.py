@@ -40,10 +40,12 @@ def sandbox(flink: FlinkRuntime, turnover: Path) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def stage(sandbox: Sandbox, tmp_path: Path) -> Iterator[Stage]:
+def stage(sandbox: Sandbox, tmp_path: Path, airflow_database: Path) -> Iterator[Stage]:
     """An Airflow that knows the example DAGs, and a Dinky on a real Flink."""
     connections = {CONNECTION: sandbox.airflow_connection}
-    airflow = LocalAirflow(tmp_path / "airflow", EXAMPLES, as_environment(connections))
+    airflow = LocalAirflow(
+        tmp_path / "airflow", EXAMPLES, as_environment(connections), database=airflow_database
+    )
     with watching_clients(connections) as clients, airflow:
         airflow.start()
         airflow.wait_for_dags({KEEP_RUNNING, RESTART, DEPLOY, CHECK, REPAIR})

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.system
 DAGS = Path(__file__).parent / "dags"
 SUBMIT, LOOK, STATUS = "/openapi/submitTask", "/openapi/getJobInstanceByTaskId", "/openapi/getJobInstance"
 SPEED = 4.0
+ESSENTIAL = "after_the_submit"
+"""The death that is died also where not everything is run: the job is there, and nobody has heard of it."""
 STREAMING, BOUNDED = (101, 102, 103, 105), (104, 106, 107)
 
 
@@ -31,7 +33,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+def airflow(
+    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, airflow_database: Path
+) -> Iterator[LocalAirflow]:
     environment = {
         "AIRFLOW_CONN_DINKY_DEFAULT": sandbox.airflow_connection,
         # A task whose supervisor died with it is noticed by its missing heartbeat: within seconds, not 5 minutes.
@@ -42,7 +46,7 @@ def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "6",
     }
     home = tmp_path_factory.mktemp("airflow") / "home"
-    with LocalAirflow(home, DAGS, environment) as airflow:
+    with LocalAirflow(home, DAGS, environment, database=airflow_database) as airflow:
         airflow.start()
         airflow.wait_for_dags({f"crash_{case}" for case in CASES})
         with airflow.api:
@@ -120,7 +124,10 @@ def _result(case: OneRun) -> tuple[int, int]:
     return len(case.jobs), sum(job.jid != followed for job in case.jobs)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.essential] if name == ESSENTIAL else []) for name in CASES],
+)
 def test_one_job_that_is_followed(
     airflow: LocalAirflow, sandbox: Sandbox, table: dict[str, tuple[int, int]], name: str
 ) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,9 +30,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+def airflow(
+    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, airflow_database: Path
+) -> Iterator[LocalAirflow]:
     home = tmp_path_factory.mktemp("airflow") / "home"
-    with LocalAirflow(home, DAGS, {"AIRFLOW_CONN_DINKY_DEFAULT": sandbox.airflow_connection}) as airflow:
+    environment = {"AIRFLOW_CONN_DINKY_DEFAULT": sandbox.airflow_connection}
+    with LocalAirflow(home, DAGS, environment, database=airflow_database) as airflow:
         airflow.start()
         airflow.wait_for_dags({f"end_{case}" for case in CASES})
         with airflow.api:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +31,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+def airflow(
+    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, airflow_database: Path
+) -> Iterator[LocalAirflow]:
     environment = {
         "AIRFLOW_CONN_DINKY_DEFAULT": sandbox.airflow_connection,
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
@@ -38,7 +41,7 @@ def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "6",
     }
     home = tmp_path_factory.mktemp("airflow") / "home"
-    with LocalAirflow(home, DAGS, environment) as airflow:
+    with LocalAirflow(home, DAGS, environment, database=airflow_database) as airflow:
         airflow.start()
         airflow.wait_for_dags({TOLD, KNOWING_STOP})
         with airflow.api:

@@ -7,16 +7,23 @@ import pytest
 
 from airflow_demo.sandbox_story import STEPS
 from airflow_demo.story import Result, Stage
-from tests.system.conftest import EXAMPLES
+from tests.system.conftest import ESSENTIAL, EXAMPLES
 
 pytestmark = pytest.mark.system
 
 
+@pytest.mark.essential
 def test_every_example_is_played() -> None:
     assert {f"dinky_{file.stem}" for file in EXAMPLES.glob("*.py")} == {step.dag_id for step in STEPS}
 
 
-@pytest.mark.parametrize("dag_id", [step.dag_id for step in STEPS])
+@pytest.mark.parametrize(
+    "dag_id",
+    [
+        pytest.param(step.dag_id, marks=[pytest.mark.essential] if step.dag_id == ESSENTIAL else [])
+        for step in STEPS
+    ],
+)
 def test_example_does_what_it_says(results: dict[str, Result], dag_id: str) -> None:
     assert results[dag_id].problems == []
 
@@ -36,7 +43,7 @@ def test_nothing_but_the_failing_job_failed(results: dict[str, Result]) -> None:
 @pytest.mark.parametrize(
     ("dag_id", "task_id", "deferred"),
     [
-        ("dinky_submit_and_wait", "wait", True),
+        pytest.param("dinky_submit_and_wait", "wait", True, marks=pytest.mark.essential),
         ("dinky_savepoint_then_submit_elsewhere", "submit", True),
         ("dinky_variables_and_templates", "backfill", False),
         ("dinky_keep_running", "ensure_running", False),
