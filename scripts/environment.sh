@@ -42,15 +42,17 @@ install_uv() {
 }
 
 find_python() {
-    local candidate
-    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11 python3.13 python3.10 python; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
+    local candidate newest=13
+    # The Airflows before 3.3 cannot be installed with it.
+    [[ "$airflow_version" != 3.3.* ]] || newest=14
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11 python3.13 python3.10 python3.14 python; do
+        if "$candidate" -c "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $newest))" 2>/dev/null; then
             command -v "$candidate"
             return
         fi
-        [ "$candidate" != "${PYTHON:-}" ] || die "PYTHON=$PYTHON is no Python 3.10 to 3.13"
+        [ "$candidate" != "${PYTHON:-}" ] || die "PYTHON=$PYTHON is no Python 3.10 to 3.$newest"
     done
-    die "no Python 3.10 to 3.13 found; name one with PYTHON=/path/to/python3"
+    die "no Python 3.10 to 3.$newest found; name one with PYTHON=/path/to/python3"
 }
 
 # fill PACKAGES...: makes $venv with these packages. With uv if that is there, which is quick; with pip if not, or if uv

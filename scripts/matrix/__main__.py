@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,6 +21,19 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).parents[2]
 SECONDS = 900.0
 """After which a part is given up."""
+RULES = ("tests/unit/client", "tests/unit/sandbox", "tests/unit/watcher")
+"""Tests of what knows nothing of Airflow; what is not named here may differ from one Airflow to the other."""
+
+
+def tests_of(airflow: str, python: Sequence[str]) -> tuple[str, ...]:
+    """The tests that a leg runs, as pytest's arguments.
+
+    All on the newest Airflow, for each of its Pythons, and on the oldest Python; on the others, which are in between,
+    those of what touches Airflow.
+    """
+    if airflow.startswith("3.3.") or tuple(python[:2]) == ("3", "10"):
+        return ("tests/unit", "tests/contract")
+    return ("tests/unit", *(f"--ignore={folder}" for folder in RULES))
 
 
 class Leg:
@@ -81,7 +95,8 @@ def main() -> int:
     leg.run("form", "matrix.form")
     leg.run(
         "tests",
-        *("pytest", "tests/unit", "tests/contract", "-m", "not system and not model"),
+        *("pytest", *tests_of(version("apache-airflow"), platform.python_version_tuple())),
+        *("-m", "not system and not model", "--numprocesses=2"),
         *(f"--junitxml={folder}/tests.xml", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=120"),
     )
     tests = leg.count_tests(folder / "tests.xml")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m matrix.legs FOLDER LEG=PYTHON...``: run the legs, two at a time, each with the Python of its environment.
+"""``python -m matrix.legs FOLDER N LEG=PYTHON...``: run the legs, N at a time, each with the Python of its environment.
 
 What a leg says is printed when it has ended, so that two do not speak at once. The exit code says nothing of the legs:
 what came of them is in their folders.
@@ -14,9 +14,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-
-AT_ONCE = 2
-"""Most of a leg's time goes by with waiting: two take little longer than one."""
 
 
 def run(folder: Path, python: str) -> str:
@@ -39,9 +36,9 @@ def run(folder: Path, python: str) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Run them all."""
-    folder = Path(arguments[0])
-    legs = [argument.split("=", 1) for argument in arguments[1:]]
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+    folder, at_once = Path(arguments[0]), int(arguments[1])
+    legs = [argument.split("=", 1) for argument in arguments[2:]]
+    with ThreadPoolExecutor(at_once) as threads:
         running = {threads.submit(run, folder / leg, python): leg for leg, python in legs}
         for done in as_completed(running):
             airflow, _, python = running[done].partition("-py")
