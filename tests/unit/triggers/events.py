@@ -16,6 +16,7 @@ from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.triggers import job_events
 from airflow_provider_dinky.triggers.job_events import JobStatusEventTrigger
+from tests.unit.quick_time import quicken
 from tests.unit.triggers.watching import OWN, SHARED, AssetStore, Triggerer
 from tests.unit.watcher.small_dinky import SmallDinky
 from tests.unit.watcher.subscribers import until, watchers
@@ -59,8 +60,10 @@ def times_logged(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFix
 
 
 @pytest.fixture
-async def dinky(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SmallDinky]:
-    """A small Dinky that counts; the connection ``counted`` leads to it."""
+async def dinky(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SmallDinky]:
+    """A small Dinky that counts, on a loop that does not wait; the connection ``counted`` leads to it."""
+    if "sandbox" not in request.fixturenames:
+        quicken(asyncio.get_running_loop())
     async with SmallDinky() as small_dinky:
         host, port = small_dinky.url.removeprefix("http://").split(":")
         connection: dict[str, Any] = {"conn_type": "dinky", "host": host, "port": int(port), "schema": "http"}

@@ -11,6 +11,7 @@ from airflow_provider_dinky.client.config import DinkyConfig
 from airflow_provider_dinky.watcher import polling
 from airflow_provider_dinky.watcher.connection import ReadConfig
 from tests.sandboxed import conn_id, sandbox
+from tests.unit.quick_time import quicken
 from tests.unit.watcher.small_dinky import SmallDinky
 from tests.unit.watcher.subscribers import Subscribe, Subscriber, watchers
 
@@ -25,8 +26,10 @@ def _lists_whatever_they_cost(request: pytest.FixtureRequest, monkeypatch: pytes
 
 
 @pytest.fixture
-async def dinky() -> AsyncIterator[SmallDinky]:
-    """A small Dinky that counts."""
+async def dinky(request: pytest.FixtureRequest) -> AsyncIterator[SmallDinky]:
+    """A small Dinky that counts, on a loop that does not wait."""
+    if request.node.get_closest_marker("real_time") is None and "sandbox" not in request.fixturenames:
+        quicken(asyncio.get_running_loop())
     async with SmallDinky() as small_dinky:
         yield small_dinky
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.unit.watcher.small_dinky import SmallDinky
 
 ROOT = Path(__file__).parents[3]
@@ -75,6 +77,7 @@ print("done")
 """
 
 
+@pytest.mark.real_time
 async def test_an_abrupt_end(dinky: SmallDinky) -> None:
     # An interpreter that dies of a signal, as some versions do now and then on a busy machine, has told nothing yet.
     for _ in range(2):
