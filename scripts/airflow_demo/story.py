@@ -12,9 +12,9 @@ from airflow_demo.local_airflow import LocalAirflow
 from airflow_demo.watching import ENDED, TaskSeen, Watcher
 from airflow_provider_dinky.sandbox import Sandbox
 
-RUN_SECONDS = 90.0
+RUN_SECONDS = 180.0
 """In which every DAG has to be done once it was started."""
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = 60.0
 """In which everything that a run brings about has to show."""
 
 

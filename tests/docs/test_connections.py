@@ -32,7 +32,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=60,
     )
     for entry in done.stdout.split("\0"):
         name, _, value = entry.partition("=")

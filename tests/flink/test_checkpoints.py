@@ -38,7 +38,7 @@ def submit(sandbox: Sandbox, task_id: int, path: str = "") -> str:
 
 def checkpoints(sandbox: Sandbox, job_id: str, view: str = "") -> Any:
     address = f"http://{sandbox.engine.address}"
-    return requests.get(f"{address}/jobs/{job_id}/checkpoints{view}", timeout=10).json()
+    return requests.get(f"{address}/jobs/{job_id}/checkpoints{view}", timeout=60).json()
 
 
 def test_a_failed_job_leaves_its_newest_checkpoint_and_another_goes_on_from_it(

@@ -72,7 +72,7 @@ def test_nothing_is_left_however_it_ends(temporary: Path, turnover: Path, ended_
     with command("--engine", "flink", "--turnover", str(turnover)) as (process, said):
         web_page = re.search(r"Flink at (\S+)", said)
         assert web_page is not None
-        assert requests.get(f"{web_page.group(1)}/overview", timeout=10).json()["slots-total"] == 8
+        assert requests.get(f"{web_page.group(1)}/overview", timeout=60).json()["slots-total"] == 8
         submit(said, TURNOVER_STREAM)
         wait_for(turnover, 3)
         started = psutil.Process(process.pid).children(recursive=True)
@@ -82,7 +82,7 @@ def test_nothing_is_left_however_it_ends(temporary: Path, turnover: Path, ended_
         process.send_signal(ended_by)
 
         assert process.wait(30) == (0 if ended_by != signal.SIGKILL else -signal.SIGKILL)
-    _, alive = psutil.wait_procs(started, timeout=30)
+    _, alive = psutil.wait_procs(started, timeout=60)
     assert alive == []
     left = {path.name.rpartition("-")[0] for path in temporary.iterdir()}
     # A killed process leaves what is not Flink's.
@@ -102,7 +102,7 @@ def test_ctrl_c_while_flink_starts(temporary: Path) -> None:
             assert process.wait(30) == 130
         finally:
             process.kill()
-    assert psutil.wait_procs(started, timeout=30)[1] == []
+    assert psutil.wait_procs(started, timeout=60)[1] == []
     assert list(temporary.iterdir()) == []
 
 
@@ -124,7 +124,7 @@ def test_a_running_flink_is_used_and_left_alone(flink: FlinkRuntime, temporary: 
         until(lambda: flink.rest.ask_blocking(f"/jobs/{jid}")["state"] == "RUNNING")
         url = re.search(r"Dinky sandbox at (\S+)", said)
         assert url is not None
-        refused = requests.post(f"{url.group(1)}/sandbox/kill_cluster", timeout=10)
+        refused = requests.post(f"{url.group(1)}/sandbox/kill_cluster", timeout=60)
         assert (refused.status_code, "is not broken by it" in refused.text) == (400, True)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0

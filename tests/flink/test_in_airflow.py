@@ -77,7 +77,7 @@ def test_a_stream_that_fails_is_repaired_by_an_event_and_goes_on_counting(
         if step.dag_id in wanted
     ]
 
-    results = Player(stage, steps, run_seconds=150.0).play()
+    results = Player(stage, steps, run_seconds=300.0).play()
 
     assert [problem for result in results for problem in result.problems] == []
     repaired = len(rows(turnover))

@@ -127,7 +127,7 @@ def test_nothing_can_be_submitted_meanwhile(sandbox: Sandbox) -> None:
     began = time.monotonic()
     with pytest.raises(DinkyTaskError, match="Connection refused"):
         execute(task, new_context(task))
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_what_only_the_simulated_engine_does_is_refused(sandbox: Sandbox) -> None:

@@ -11,7 +11,7 @@ from airflow_demo.local_airflow import LocalAirflow
 from airflow_provider_dinky.sandbox import Sandbox
 from airflow_provider_dinky.sandbox.engine import JobRecord
 
-SECONDS = 90.0
+SECONDS = 180.0
 
 
 class OneRun:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 
 TOLD, KNOWING_STOP = "event_told", "event_knowing_stop"
 LOOK = "/openapi/getJobInstanceByTaskId"
-SECONDS = 60.0
+SECONDS = 180.0
 
 
 @pytest.fixture(scope="module")

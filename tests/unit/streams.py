@@ -28,7 +28,7 @@ def reaches(hook: DinkyHook, job_instance_id: int, status: JobStatus) -> JobInst
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait until a condition holds."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -141,15 +141,15 @@ def test_no_connection_in_time_is_told_apart_from_no_answer_in_time(connect: Con
     with port_that_nobody_accepts_at() as port:
         started = time.monotonic()
         error = failure(
-            connect(config(f"http://{LOCALHOST}:{port}", connect_timeout=0.3, submit_timeout=30)), SUBMIT
+            connect(config(f"http://{LOCALHOST}:{port}", connect_timeout=0.3, submit_timeout=600)), SUBMIT
         )
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 60
     assert "no connection within 0.3 s" in str(error)
     assert not error.outcome_unknown
     with TinyServer(lambda request: hang) as server:
         started = time.monotonic()
-        error = failure(connect(config(server.url, 0.3, connect_timeout=30)), SUBMIT)
-        assert time.monotonic() - started < 2
+        error = failure(connect(config(server.url, 0.3, connect_timeout=600)), SUBMIT)
+        assert time.monotonic() - started < 60
     assert "no answer within 0.3 s" in str(error)
     assert error.outcome_unknown
 
@@ -157,14 +157,14 @@ def test_no_connection_in_time_is_told_apart_from_no_answer_in_time(connect: Con
 def test_flink_is_not_waited_for(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     assert wire.FLINK_PATIENCE == 3
     monkeypatch.setattr(wire, "FLINK_PATIENCE", 0.2)
-    client = connect(config("http://dinky.invalid", 30))
+    client = connect(config("http://dinky.invalid", 600))
     with port_that_nobody_accepts_at() as port, TinyServer(lambda request: hang) as server:
         started = time.monotonic()
         for place in (port, server.port):
             assert isinstance(
                 failure(client, job_exceptions(f"{LOCALHOST}:{place}", "a1")), DinkyConnectionError
             )
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70])
@@ -254,15 +254,15 @@ def test_an_answer_that_is_none_leaves_open_what_became_of_a_submit(connect: Con
 
 def test_an_answer_that_never_ends_is_given_up(connect: Connect) -> None:
     def drip(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(100):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        for _ in range(10_000):
             connection.sendall(b"x")
             time.sleep(0.05)
 
     with TinyServer(lambda request: drip) as server:
         started = time.monotonic()
         error = failure(connect(config(server.url, 0.2)), SUBMIT)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 60
     assert isinstance(error, DinkyConnectionError)
     assert error.outcome_unknown
 

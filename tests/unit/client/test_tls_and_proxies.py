@@ -125,10 +125,12 @@ def test_a_server_that_dies_in_the_handshake_is_asked_again(
 def test_a_handshake_that_hangs(connect: Connect, certificate: Certificate) -> None:
     with TinyServer(answer, certificate=certificate, greet=lambda number: hang) as server:
         started = time.monotonic()
-        config = DinkyConfig(server.url, connect_timeout=0.3, ca_bundle=str(certificate[0]))
+        config = DinkyConfig(
+            server.url, connect_timeout=0.3, submit_timeout=600, ca_bundle=str(certificate[0])
+        )
         with pytest.raises(DinkyConnectionError, match=r"no connection within 0\.3 s") as caught:
             connect(config).send(SUBMIT)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 60
     assert not caught.value.outcome_unknown
 
 

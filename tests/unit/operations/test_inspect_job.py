@@ -45,7 +45,7 @@ def started(sandbox: Sandbox) -> SubmitResult:
         result = hook.submit_task(1)
         assert result.job_instance_id is not None
         sandbox.kill_cluster()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while hook.get_job_instance(result.job_instance_id).status != JobStatus.UNKNOWN:
             assert time.monotonic() < deadline
             time.sleep(0.05)

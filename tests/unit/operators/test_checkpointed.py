@@ -62,7 +62,7 @@ def submit(sandbox: Sandbox) -> JobRecord:
 
 
 def checkpoints(sandbox: Sandbox, job: JobRecord) -> int:
-    counts = requests.get(f"{sandbox.url}/jobs/{job.jid}/checkpoints", timeout=5).json()["counts"]
+    counts = requests.get(f"{sandbox.url}/jobs/{job.jid}/checkpoints", timeout=60).json()["counts"]
     return int(counts["completed"])
 
 

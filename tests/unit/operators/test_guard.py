@@ -39,7 +39,7 @@ def allow_flink(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def until_unknown(sandbox: Sandbox, job_instance_id: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     with DinkyHook("signed_in") as hook:
         while hook.get_job_instance(job_instance_id).status != "UNKNOWN":
             assert time.monotonic() < deadline

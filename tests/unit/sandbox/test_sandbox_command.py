@@ -59,7 +59,7 @@ def test_it_says_where_it_is_and_ends_cleanly(tmp_path: Path, ended_by: signal.S
         )
         url = f"http://{connection['host']}:{connection['port']}"
         assert f"Dinky sandbox at {url} " in greeting
-        assert requests.get(f"{url}/openapi/getJobInstanceByTaskId?id=21", timeout=5).json()["code"] == 0
+        assert requests.get(f"{url}/openapi/getJobInstanceByTaskId?id=21", timeout=60).json()["code"] == 0
         process.send_signal(ended_by)
         assert process.wait(5) == 0
 
@@ -115,7 +115,7 @@ def test_without_java_it_says_what_is_missing(
 def test_the_fixture_leads_the_default_connection_to_a_sandbox(dinky_sandbox: Sandbox) -> None:
     connection = json.loads(os.environ["AIRFLOW_CONN_DINKY_DEFAULT"])
     assert connection["port"] == dinky_sandbox.port
-    assert requests.get(f"{dinky_sandbox.url}/openapi/version", timeout=5).ok
+    assert requests.get(f"{dinky_sandbox.url}/openapi/version", timeout=60).ok
 
 
 def test_importing_the_package_imports_neither_aiohttp_nor_yaml() -> None:

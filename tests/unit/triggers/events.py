@@ -96,7 +96,7 @@ def settled(sandbox: Sandbox, status: str, dinky_task_id: int = STREAM) -> None:
 
 def reaches(hook: DinkyHook, job: int, status: str) -> None:
     """Wait until a fresh look shows a job in a state."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (seen := hook.refresh_job_instance(job).status) != status:
         assert time.monotonic() < deadline, seen
 

@@ -86,7 +86,7 @@ class Triggerer:
         self._tasks.append(asyncio.create_task(self._run(running)))
         return running
 
-    async def event(self, within: float = 10.0) -> dict[str, Any]:
+    async def event(self, within: float = 60.0) -> dict[str, Any]:
         """The next event."""
         return await asyncio.wait_for(self._events.get(), within)
 

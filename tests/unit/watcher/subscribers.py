@@ -53,7 +53,7 @@ class Subscriber:
         status = self.follower.status
         return None if status is None else str(status)
 
-    async def ended(self, within: float = 10.0) -> Subscription:
+    async def ended(self, within: float = 60.0) -> Subscription:
         """Wait until it has got what it waits for, or was told that it will not."""
         await asyncio.wait_for(asyncio.shield(self.task), within)
         return self.subscription
@@ -74,7 +74,7 @@ def watchers() -> dict[str, Watcher]:
     return _watchers.get(asyncio.get_running_loop(), {})
 
 
-async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+async def until(condition: Callable[[], object], within: float = 60.0) -> None:
     """Wait for what nobody announces."""
 
     async def wait() -> None:

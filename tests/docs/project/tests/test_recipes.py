@@ -28,7 +28,7 @@ def two_streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 # --8<-- [end:tasks]
 
 
-SECONDS = 20.0
+SECONDS = 60.0
 """In which whatever is waited for has to be there."""
 
 
