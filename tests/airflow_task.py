@@ -49,7 +49,7 @@ def new_context(task: Any, *, store: StateStore | None = None, **ti: Any) -> Any
     return context
 
 
-def execute(task: Any, context: Any, seconds: float = 20.0) -> Any:
+def execute(task: Any, context: Any, seconds: float = 60.0) -> Any:
     """Run a task to its end, its trigger in between as the triggerer would: made anew from what was stored.
 
     :param seconds: how long a trigger may take; one that hangs is a :class:`TimeoutError`.
@@ -84,7 +84,7 @@ def rebuilt(trigger: Any) -> Any:
     return getattr(import_module(module), name)(**kwargs)
 
 
-async def first_event(trigger: Any, seconds: float = 20.0) -> Any:
+async def first_event(trigger: Any, seconds: float = 60.0) -> Any:
     """What a trigger says first."""
     events = trigger.run()
     try:
