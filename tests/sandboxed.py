@@ -8,10 +8,22 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from airflow_provider_dinky import new_start
+from airflow_provider_dinky.jobs import gone
+from airflow_provider_dinky.operations import concurrent, stop
 from airflow_provider_dinky.sandbox import Sandbox
 
 SPEED = 60
 """How much faster than ours Dinky's time goes by."""
+
+WAITED_FOR_A_FACT = {
+    "operations.concurrent.STATE_LAG": concurrent.STATE_LAG,
+    "operations.stop.STATE_LAG": stop.STATE_LAG,
+    "new_start.STATE_LAG": new_start.STATE_LAG,
+    "operations.inspect_job.CONFIRM_AFTER": gone.CONFIRM_AFTER,
+    "jobs.follower.CONFIRM_AFTER": gone.CONFIRM_AFTER,
+}
+"""Where it is written how long something is waited for that Dinky or Flink shows late, in seconds."""
 
 
 @pytest.fixture
