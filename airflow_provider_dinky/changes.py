@@ -30,6 +30,8 @@ SETTLE = 60.0
 """Seconds within which a newer job makes the end of the one before it a restart."""
 UNKNOWN_TIMEOUT = 600.0
 """Seconds for which Dinky may have lost sight of a job before that is told."""
+NEVER_RAN = "NEVER_RAN"
+"""What a task without a job is remembered as."""
 DOWN_AFTER = 60.0
 """Seconds without an active job before that is told."""
 _MEMORY_VERSION = 1
@@ -83,6 +85,7 @@ class Memory:
     :param since: when it was first seen so, in seconds since 1970.
     :param told: what has been told since then.
     :param broken: whether it was down or lost after it ran last.
+    :param was: in which state it was then, or ``NEVER_RAN``; None if that is not known.
     """
 
     job_instance_id: int | None
@@ -90,6 +93,7 @@ class Memory:
     since: float
     told: tuple[EventKind, ...] = ()
     broken: bool = False
+    was: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
@@ -100,6 +104,7 @@ class Memory:
             "since": self.since,
             "told": [str(kind) for kind in self.told],
             "broken": self.broken,
+            "was": self.was,
         }
 
     @classmethod
@@ -122,6 +127,7 @@ class Memory:
             if isinstance(told, list)
             else (),
             stored.get("broken") is True,
+            str(was) if _is_text(was := stored.get("was")) else None,
         )
 
     def before(self, changes: Collection[Change]) -> Memory:
@@ -141,12 +147,14 @@ class Change:
     :param job_instance_id: the run it is about; None if the task never ran.
     :param status: the run's state.
     :param since: when that state was first seen, in seconds since 1970.
+    :param was: of RUNNING: the state that the task's job was in before, or ``NEVER_RAN``; None if that is not known.
     """
 
     kind: EventKind
     job_instance_id: int | None
     status: JobStatus | None
     since: float
+    was: str | None = None
 
     @property
     def name(self) -> str:
@@ -218,8 +226,10 @@ class Changes:
             memory = replace(memory, status=status, since=min(memory.since, now))
         else:
             broken = memory.broken and memory._phase is not _Phase.RUNNING
-            memory = Memory(instance, status, now, broken=broken)
-        return replace(memory, broken=memory.broken or self._breaks(memory, now))
+            memory = Memory(instance, status, now, broken=broken, was=memory.was if broken else None)
+        if not self._breaks(memory, now):
+            return memory
+        return replace(memory, broken=True, was=NEVER_RAN if status is None else str(status))
 
     def _breaks(self, memory: Memory, now: float) -> bool:
         lasted, phase = now - memory.since, memory._phase
@@ -250,7 +260,16 @@ class Changes:
         return tuple(kind for kind in due if kind in self.states and kind not in memory.told)
 
     def _tell(self, memory: Memory, kinds: tuple[EventKind, ...]) -> tuple[Memory, list[Change]]:
-        changes = [Change(kind, memory.job_instance_id, memory.status, memory.since) for kind in kinds]
+        changes = [
+            Change(
+                kind,
+                memory.job_instance_id,
+                memory.status,
+                memory.since,
+                memory.was if kind is EventKind.RUNNING else None,
+            )
+            for kind in kinds
+        ]
         return replace(memory, told=memory.told + kinds), changes
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dinky.changes import Change, EventKind
+from airflow_provider_dinky.changes import NEVER_RAN, Change, EventKind
 from airflow_provider_dinky.client import calls
 from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.java import noted_cause, root_cause
@@ -133,10 +133,13 @@ def _in_words(change: Change) -> str:
         if change.job_instance_id is None:
             return "the task has no job, and Dinky knows of none before"
         return f"the task has no active job: its last one, job instance {change.job_instance_id}, is {change.status}"
+    if change.kind is EventKind.RUNNING:
+        if change.was == NEVER_RAN:
+            return "the task's job runs; it never ran before"
+        return f"the task's job runs again{f'; it was {change.was} before' if change.was else ''}"
     return {
         EventKind.FAILED: "the job failed",
         EventKind.CANCELED: "it was cancelled, by somebody or by Flink",
         EventKind.FINISHED: "it has finished, or was stopped with a savepoint",
         EventKind.UNKNOWN: "Dinky lost sight of the job, which may still be running: check its Flink cluster",
-        EventKind.RUNNING: "the task's job runs again",
     }[change.kind]

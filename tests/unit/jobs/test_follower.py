@@ -224,6 +224,12 @@ class TestUnknown:
         assert job.next is Next.FAILED
         assert job.facts().gone
 
+    def test_not_when_it_was_said_twice_within_a_moment(self) -> None:
+        job = follower()
+        job.saw(UNKNOWN, 0, refreshed=True, gone=True)
+        job.saw(UNKNOWN, CONFIRM_AFTER - 1, refreshed=True, gone=True)
+        assert not job.has_ended
+
     @pytest.mark.parametrize("between", [{"refreshed": True}, {"status": RUNNING}])
     def test_not_when_something_else_was_said_between(self, between: dict[str, Any]) -> None:
         job = follower()

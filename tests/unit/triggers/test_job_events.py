@@ -135,6 +135,16 @@ class TestTransitions:
         await asyncio.to_thread(settled, sandbox, "RUNNING")
         event = await triggerer.event()
         assert (event["event"], event["job_instance_id"]) == ("RUNNING", job)
+        assert event["reason"].startswith("the task's job runs again; it was ")
+
+    async def test_the_first_job_of_a_task_does_not_run_again(self, sandbox: Sandbox, start: Start) -> None:
+        triggerer = start()
+        triggerer.runs(trigger(states=("RUNNING",)))
+        await is_watched(sandbox)
+        job = await started()
+        event = await triggerer.event()
+        assert (event["event"], event["job_instance_id"]) == ("RUNNING", job)
+        assert event["reason"] == "the task's job runs; it never ran before"
 
     async def test_a_cluster_that_has_forgotten_the_job(
         self, sandbox: Sandbox, conn_id: str, start: Start, monkeypatch: pytest.MonkeyPatch
