@@ -63,6 +63,7 @@ __all__ = [
     "mask_in_logs",
     "read_xcom",
     "run_key",
+    "state_in_airflow",
     "state_store",
     "was_rescheduled",
 ]
@@ -113,6 +114,33 @@ def was_rescheduled(context: Context) -> bool:
     first = getattr(ti, "get_first_reschedule_date", None)
     # Airflow 2.11 does not tell: a mistake in the connection then shows when the sensor's time is up.
     return first is None or first(context) is not None
+
+
+async def state_in_airflow(task_instance: Any) -> tuple[str | None, int | None]:
+    """The state that Airflow has of a task instance now, and its try number, for a trigger (3.3 on).
+
+    The state is None after a clear; the try number is None where Airflow does not tell it.
+
+    :raises Exception: it cannot be asked, or does not know the task instance.
+    """
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import GetPreviousTI, GetTaskStates
+
+    ti: Any = task_instance
+    ask: Any = task_runner.SUPERVISOR_COMMS.asend
+    answer = await ask(
+        GetTaskStates(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index)
+    )
+    name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+    state = answer.task_states[ti.run_id][name]
+    try_number: int | None = None
+    with suppress(Exception):
+        # Of the newest run only, which is nearly always the one that is meant.
+        question = GetPreviousTI(dag_id=ti.dag_id, task_id=ti.task_id, map_index=ti.map_index)
+        newest = (await ask(question)).task_instance
+        if newest is not None and newest.run_id == ti.run_id:
+            try_number = newest.try_number
+    return None if state is None else str(getattr(state, "value", state)), try_number
 
 
 def default_deferrable() -> bool:

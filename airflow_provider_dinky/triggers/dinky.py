@@ -8,20 +8,17 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
-from airflow_provider_dinky.client.aio import AsyncDinkyClient
-from airflow_provider_dinky.client.errors import DinkyError
 from airflow_provider_dinky.client.masking import mask_secrets
-from airflow_provider_dinky.client.retry import HASTY
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.diagnostics import versions
-from airflow_provider_dinky.followed import CancelOnKill, FollowedJob, hasty, stop_steps
+from airflow_provider_dinky.followed import CancelOnKill, FollowedJob
 from airflow_provider_dinky.get_provider_info import DEFAULT_CONNECTION
 from airflow_provider_dinky.job import WaitFor
 from airflow_provider_dinky.jobs.follower import MAX_OUTAGE, Follower
 from airflow_provider_dinky.parameters import choice, seconds
 from airflow_provider_dinky.triggers.job_events import JobStatusEventTrigger
+from airflow_provider_dinky.triggers.on_kill import Stop, pulse
 from airflow_provider_dinky.watcher import Subscription, follow, staying
 
 if TYPE_CHECKING:
@@ -113,27 +110,33 @@ class JobStatusTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait until there is something to say."""
+        heart = pulse()
+        heart.enter()
         try:
             yield TriggerEvent(await self._until_ended())
         except Exception as error:
             # An exception here would fail the Airflow task without a word of what is known of the job.
             self.log.exception("The job cannot be followed any more; please report it with: %s", versions())
             yield TriggerEvent(self._event("unreadable", error=repr(error)))
+        finally:
+            heart.leave()
 
     async def on_kill(self) -> None:
-        """Stop the job if that was asked for; called when a user ends the deferred task."""
+        """Stop the job if that was asked for and a user has ended the deferred task; see :mod:`.on_kill`."""
         if self.cancel_on_kill is None or self.job_instance_id is None:
             return
         job = FollowedJob(
             self.dinky_task_id, self.job_instance_id, self.job_id, self.job_manager_address, started=True
         )
-        try:
-            config = hasty(await sync_to_async(self._read_config)())
-            async with AsyncDinkyClient(config, HASTY) as client:
-                done = await client.run(stop_steps(job, self.cancel_on_kill, config))
-            self.log.info("The task was ended: %s", done)
-        except DinkyError as error:
-            self.log.warning("The task was ended; whether %s was stopped is not known: %s", job, error)
+        stop = Stop(
+            job,
+            self.cancel_on_kill,
+            self.dinky_conn_id,
+            getattr(self, "task_instance", None),
+            self._read_config,
+            self.log,
+        )
+        await stop.run()
 
     async def _until_ended(self) -> dict[str, Any]:
         if self.wait_for in (WaitFor.RUNNING, WaitFor.CHECKPOINTED):

@@ -3,12 +3,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_dinky.hooks.dinky import DinkyHook
 from airflow_provider_dinky.sandbox import Sandbox
+from airflow_provider_dinky.triggers import on_kill
 from airflow_provider_dinky.triggers.dinky import JobStatusTrigger
 from tests.airflow_task import rebuilt
 
@@ -140,6 +144,17 @@ async def test_tells_of_a_job_that_stays_out_of_sight(sandbox: Sandbox) -> None:
     assert event["since"] >= 0.1
 
 
+@pytest.fixture
+def ended_by_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow says that a user has marked the task failed."""
+
+    async def state(task_instance: Any) -> tuple[str | None, int | None]:
+        return "failed", 1
+
+    monkeypatch.setattr(on_kill, "state_in_airflow", state)
+
+
+@pytest.mark.usefixtures("ended_by_user")
 class TestOnKill:
     async def killed(self, **kwargs: Any) -> None:
         job = await asyncio.to_thread(start, STREAM)
@@ -167,6 +182,93 @@ class TestOnKill:
     async def test_never_raises(self, sandbox: Sandbox) -> None:
         sandbox.fault("reset", "", count=None)
         await trigger(1, dinky_task_id=STREAM, cancel_on_kill="cancel").on_kill()
+
+    async def test_cancelled_again_and_again_while_dinky_is_slow(
+        self, sandbox: Sandbox, conn_id: str
+    ) -> None:
+        job = await asyncio.to_thread(start, STREAM)
+        sandbox.fault("latency", "", count=None, seconds=20.0)
+        killing = asyncio.create_task(
+            trigger(job, dinky_task_id=STREAM, cancel_on_kill="cancel", dinky_conn_id=conn_id).on_kill()
+        )
+        # Airflow cancels the trigger's task with each of its syncs, and swallows what comes of it.
+        await asyncio.sleep(0.05)
+        killing.cancel()
+        await asyncio.gather(killing, return_exceptions=True)
+        deadline = time.monotonic() + 15
+        while sandbox.engine.jobs[0].state not in ("CANCELLING", "CANCELED"):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+    async def test_it_has_a_time_limit(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+    ) -> None:
+        monkeypatch.setattr(on_kill, "STOP_TIMEOUT", 0.2)
+        sandbox.fault("hang", "", count=None)
+        await asyncio.wait_for(trigger(1, dinky_task_id=STREAM, cancel_on_kill="cancel").on_kill(), 5)
+        assert "whether job instance 1 of Dinky task 1 was stopped is not known: no answer within" in logged()
+
+
+class TestOnKillNeedsProof:
+    @pytest.mark.parametrize(
+        ("state", "try_number", "stops"),
+        [
+            ("failed", 1, True),
+            ("success", 1, True),
+            (None, 1, True),
+            ("running", 2, True),
+            ("scheduled", 2, True),
+            ("deferred", 1, False),
+            ("deferred", 2, False),
+            ("queued", 1, False),
+            ("running", 1, False),
+            ("up_for_retry", 1, False),
+            ("running", None, False),
+        ],
+    )
+    async def test_that_a_user_has_ended_the_task(
+        self,
+        sandbox: Sandbox,
+        monkeypatch: pytest.MonkeyPatch,
+        state: str | None,
+        try_number: int | None,
+        stops: bool,
+    ) -> None:
+        async def told(task_instance: Any) -> tuple[str | None, int | None]:
+            return state, try_number
+
+        monkeypatch.setattr(on_kill, "state_in_airflow", told)
+        job = await asyncio.to_thread(start, STREAM)
+        one = trigger(job, dinky_task_id=STREAM, cancel_on_kill="cancel")
+        monkeypatch.setattr(type(one), "task_instance", SimpleNamespace(try_number=1), raising=False)
+        await one.on_kill()
+        assert (sandbox.engine.jobs[0].state in ("CANCELLING", "CANCELED")) is stops
+
+    async def test_where_airflow_cannot_be_asked_the_job_is_left_alone(
+        self, sandbox: Sandbox, logged: Callable[[], str]
+    ) -> None:
+        job = await asyncio.to_thread(start, STREAM)
+        await trigger(job, dinky_task_id=STREAM, cancel_on_kill="cancel").on_kill()
+        assert sandbox.engine.jobs[0].state in ("INITIALIZING", "RUNNING")
+        assert "is left alone, although cancel_on_kill='cancel': Airflow does not say" in logged()
+
+    @pytest.mark.usefixtures("ended_by_user")
+    async def test_a_triggerer_that_stood_still_stops_nothing(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+    ) -> None:
+        monkeypatch.setattr(on_kill, "STOOD_STILL", 0.3)
+        monkeypatch.setattr(on_kill, "BEAT", 0.05)
+        job = await asyncio.to_thread(start, STREAM)
+        one = trigger(job, dinky_task_id=STREAM, cancel_on_kill="cancel")
+        running = asyncio.create_task(only_event(one))
+        await asyncio.sleep(0.2)
+        time.sleep(0.5)  # The whole process stands still.
+        await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await one.on_kill()
+        assert sandbox.engine.jobs[0].state in ("INITIALIZING", "RUNNING")
+        assert "the triggerer has stood still" in logged()
 
 
 async def test_a_cancelled_trigger_leaves_the_job_alone(sandbox: Sandbox, conn_id: str) -> None:
