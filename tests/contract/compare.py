@@ -16,8 +16,6 @@ FORMS = {
     "precise iso time": re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}$"),
     "hex id": re.compile(r"^[0-9a-f]{32}$"),
     "uuid": re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
-    "worker": re.compile(r"^localhost:\d+$"),
-    "task manager": re.compile(r"^127\.0\.0\.1:\d+-[0-9a-f]{6}$"),
     "savepoint path": re.compile(r"^file:/.*/savepoint-[0-9a-f]{6}-[0-9a-f]{12}$"),
 }
 UNSET_TIME = re.compile(r"^(1970-01-01 00:00:00|1969-12-31 23:59:59)$")

@@ -25,6 +25,7 @@ ALLOWED = [
     ("explain_ok", r"\$\.data\[\d\]\.explain", "the planner's prose: there is no planner"),
     ("job_plan", r"\$\.data\.nodes\[0\]\.description", "every job has the same plan of one node"),
     ("(failed_detail|flink_.*)", _NAMES, "the same: one plan for all jobs"),
+    ("signed-in-1.2.0-dev:.*", r".*\.(taskManagerId|location)", "where the job ran"),
     ("signed-in-1.2.0-dev:refresh_running", _NAMES, "the same: Flink numbers the nodes of all jobs"),
     (
         "signed-in-1.1.0:login_ok",

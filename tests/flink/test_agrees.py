@@ -46,7 +46,6 @@ FLINK_1_20 = "Flink 1.20 says more than the recorded 1.18, or says it otherwise"
 ALSO_ALLOWED = [
     ("failed_detail|refresh_running|flink_job_failed", r".*\.(job-type|slotSharingGroupId)", FLINK_1_20),
     ("failed_detail|flink_exceptions", r".*\.endpoint", FLINK_1_20),
-    ("failed_detail|refresh_running", r".*\.alignment_buffered\.p\d+", FLINK_1_20),
     ("refresh_running|flink_job_failed", r".*\.(name|description|inputs)", "its plan has two nodes"),
     ("failed_detail|flink_exceptions", r".*\.(taskManagerId|location)", "where the job ran"),
 ]
@@ -58,7 +57,13 @@ CHANCE = re.compile(r"(?<=For input string: ')[0-9a-f]{100}(?=')")
 
 
 @pytest.fixture(
-    scope="module", params=sorted(CONTRACT.glob("recordings/*.jsonl")), ids=lambda path: path.stem
+    scope="module",
+    # Not the later ones: tasks and lineage have nothing of Flink, and a 1.2 takes no savepoints.
+    params=[
+        *(CONTRACT / "recordings" / f"{name}-1.1.0.jsonl" for name in ("common-sql", "openapi")),
+        *(CONTRACT / "recordings" / f"{name}-1.1.0.jsonl" for name in ("run-key-and-sign-in", "signed-in")),
+    ],
+    ids=lambda path: path.stem,
 )
 def replayed(
     request: pytest.FixtureRequest, flink: FlinkRuntime, tmp_path_factory: pytest.TempPathFactory

@@ -145,5 +145,5 @@ def test_sql_that_starts_nothing(flink: FlinkRuntime, monkeypatch: pytest.Monkey
     )
     with Sandbox(engine=flink.engine(), tasks=[only_a_table], timing=TIMING, quirks=False) as other:
         monkeypatch.setenv("AIRFLOW_CONN_OTHER", other.airflow_connection)
-        with pytest.raises(DinkyTaskError, match="The SQL starts no job"):
+        with pytest.raises(DinkyTaskError, match="The JobID or JobManagerAddress is null"):
             run(submit(1, dinky_conn_id="other"))
