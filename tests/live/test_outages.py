@@ -50,10 +50,9 @@ def test_a_wait_outlives_a_killed_dinky(waiting: dict[str, tuple[LiveTask, InBac
 def test_a_submit_just_after_dinky_is_back(live: LiveDinky, way: Way, dinky_server: Server) -> None:
     task = live.task(stream())
     dinky_server.stop()
-    started = InBackground(Run(way.of(SubmitTaskOperator, dinky_task_id=task.id)))
     dinky_server.start()
 
-    started.result()
+    Run(way.of(SubmitTaskOperator, dinky_task_id=task.id))()
 
     assert len(task.running()) == 1
 
