@@ -3,11 +3,7 @@
 
 Operators, sensors in every mode and triggers feed the same :class:`Follower` and do what its ``next`` says.
 
-*Outage*: an error that says nothing about the job. Before Dinky has answered about the job that is a
-``DinkyConnectionError`` only, so that a wrong address is not waited out; afterwards every ``DinkyError`` but a refusal
-that is about the job itself, a connection that cannot be used, and checkpoints that are off or not visible. It is
-waited out up to ``max_outage``. A refusal (code 1 or 6) is about the job; an exception inside Dinky (code 5), as it
-answers for a moment while it shuts down, only if three looks in a row meet it.
+*Outage*: an answer that says nothing about the job (``jobs/outage.py``) is waited out up to ``max_outage``.
 
 *Refresh*: Dinky is made to ask Flink again about a job that is UNKNOWN or RECONNECTING every 30 s, and about one that
 is RUNNING while its end is awaited every 600 s. In application and per-job mode the cluster ends with the job, and a
@@ -21,20 +17,15 @@ once if Flink has said twice, 15 s apart, that it does not know the job.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec
 
-from airflow_provider_dinky.client.errors import (
-    CheckpointingOffError,
-    DinkyConfigError,
-    DinkyConnectionError,
-    DinkyRefusedError,
-    FlinkNotVisibleError,
-)
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.job import Outcome, WaitFor, outcome
 from airflow_provider_dinky.jobs.facts import JobFacts
 from airflow_provider_dinky.jobs.gone import CONFIRM_AFTER, is_application
 from airflow_provider_dinky.jobs.next_step import ENDED, Next
+from airflow_provider_dinky.jobs.outage import is_about_the_job, is_exception_in_dinky, too_long
 from airflow_provider_dinky.jobs.wait_log import (
     WaitLog,
     checkpoint_line,
@@ -56,13 +47,24 @@ MAX_RESTARTS = 3
 LOOKS_FOR_TASKS = 3
 """Looks in a row that did not show the job's tasks, after which RUNNING is believed without them."""
 
-EXCEPTIONS_IN_A_ROW = 3
-"""Looks in a row that meet an exception inside Dinky (code 5), after which that counts as its answer about the job."""
-
-_EXCEPTION_IN_DINKY = 5
 _DOUBTFUL = (JobStatus.UNKNOWN, JobStatus.RECONNECTING)
 _UP = (WaitFor.RUNNING, WaitFor.CHECKPOINTED)
 NEVER = float("-inf")
+
+P = ParamSpec("P")
+
+
+def _unless_ended(
+    take_in: Callable[Concatenate[Follower, P], None],
+) -> Callable[Concatenate[Follower, P], None]:
+    """An end is final: what was under way when it was seen, such as a look that fails, changes nothing."""
+
+    def guarded(self: Follower, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if not self.has_ended:
+            take_in(self, *args, **kwargs)
+
+    guarded.__doc__ = take_in.__doc__
+    return guarded
 
 
 class Follower:
@@ -187,6 +189,7 @@ class Follower:
         self._answered = True
         self._enter(status, now)
 
+    @_unless_ended
     def saw(
         self,
         status: JobStatus,
@@ -218,6 +221,7 @@ class Follower:
             since = self.since
             self.log.unchanged(lambda name: unchanged_line(name, status, now - since), now)
 
+    @_unless_ended
     def saw_none(self, now: float) -> None:
         """Dinky has answered that there is no such job yet."""
         self._hear(now)
@@ -228,6 +232,7 @@ class Follower:
         else:
             self.log.unchanged(not_there_line, now)
 
+    @_unless_ended
     def no_refresh(self, now: float, *, is_over: bool = False) -> None:
         """A forced refresh had no result; the next one is due as if it had been answered.
 
@@ -238,6 +243,7 @@ class Follower:
         if self.next is Next.REFRESH:
             self.next = Next.LOOK
 
+    @_unless_ended
     def saw_tasks(self, running: int, total: int, failures: Sequence[int] | None, now: float) -> None:
         """How many of the job's tasks run or have finished.
 
@@ -253,6 +259,7 @@ class Follower:
             self.log.news(lambda name: tasks_line(name, running, total), now)
         self._go_on(now)
 
+    @_unless_ended
     def no_tasks(self, now: float, *, forbidden: bool = False) -> None:
         """The job's tasks are not visible.
 
@@ -264,6 +271,7 @@ class Follower:
             self.sees_tasks, self.is_up = False, True
         self._go_on(now)
 
+    @_unless_ended
     def saw_checkpoint(self, now: float, *, complete: bool = True) -> None:
         """Whether the job, which runs, has completed a checkpoint."""
         self._inspected_at = now
@@ -275,15 +283,17 @@ class Follower:
         else:
             self.next = Next.LOOK
 
+    @_unless_ended
     def not_inspected(self, error: Exception, now: float) -> None:
         """The question about tasks or checkpoints was not answered."""
         self.next = Next.LOOK
         silent = now - self._inspected_at
-        if self._is_final(error):
+        if is_about_the_job(error, self._answered, self._exceptions):
             self._cannot_read(str(error), error)
         elif silent >= self.max_outage:
-            self._cannot_read(_too_long(silent, error), error)
+            self._cannot_read(too_long(silent, error), error)
 
+    @_unless_ended
     def no_answer(self, error: Exception | str, now: float) -> None:
         """A look was not answered, or not with what it asked for.
 
@@ -291,20 +301,19 @@ class Follower:
         """
         silent = now - self.answered_at
         problem = error if isinstance(error, Exception) else None
-        is_exception = isinstance(error, DinkyRefusedError) and error.code == _EXCEPTION_IN_DINKY
-        self._exceptions = self._exceptions + 1 if is_exception else 0
-        if problem is not None and self._is_final(problem):
+        self._exceptions = self._exceptions + 1 if is_exception_in_dinky(error) else 0
+        if problem is not None and is_about_the_job(problem, self._answered, self._exceptions):
             self._cannot_read(str(error), problem)
         elif silent >= self.max_outage:
-            self._cannot_read(_too_long(silent, error), problem)
+            self._cannot_read(too_long(silent, error), problem)
         else:
             self.next = Next.LOOK
             self.log.no_answer(silent, error, now)
 
+    @_unless_ended
     def give_up(self, why: str) -> None:
         """The job cannot be followed any more, for a reason of somebody else's."""
-        if not self.has_ended:
-            self._cannot_read(why, None)
+        self._cannot_read(why, None)
 
     @property
     def confirms_at(self) -> float | None:
@@ -384,20 +393,5 @@ class Follower:
             return
         self.restarts = max(self.restarts, sum(one > self._newest_failure for one in failures))
 
-    def _is_final(self, error: Exception) -> bool:
-        if isinstance(error, DinkyConnectionError):
-            return False
-        if not self._answered:
-            return True
-        if isinstance(error, FlinkNotVisibleError):
-            return error.forbidden
-        if isinstance(error, DinkyRefusedError) and error.code == _EXCEPTION_IN_DINKY:
-            return self._exceptions >= EXCEPTIONS_IN_A_ROW
-        return isinstance(error, DinkyRefusedError | DinkyConfigError | CheckpointingOffError)
-
     def _cannot_read(self, why: str, problem: Exception | None) -> None:
         self.next, self.unreadable, self.problem = Next.UNREADABLE, why, problem
-
-
-def _too_long(seconds: float, error: object) -> str:
-    return f"no answer for {seconds:.0f} s: {error}"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,7 +25,6 @@ from airflow_provider_dinky.client.errors import (
 from airflow_provider_dinky.client.status import JobStatus
 from airflow_provider_dinky.job import Outcome, WaitFor, outcome
 from airflow_provider_dinky.jobs.follower import (
-    EXCEPTIONS_IN_A_ROW,
     LOOKS_FOR_TASKS,
     MAX_RESTARTS,
     REFRESH_LOST_EVERY,
@@ -34,6 +34,7 @@ from airflow_provider_dinky.jobs.follower import (
 from airflow_provider_dinky.jobs.gone import CONFIRM_AFTER
 from airflow_provider_dinky.jobs.kept import restore, to_json
 from airflow_provider_dinky.jobs.next_step import ENDED, Next
+from airflow_provider_dinky.jobs.outage import EXCEPTIONS_IN_A_ROW
 
 RUNNING, UNKNOWN, RESTARTING = JobStatus.RUNNING, JobStatus.UNKNOWN, JobStatus.RESTARTING
 REFUSED = DinkyConnectionError("refused", sent=False)
@@ -367,6 +368,8 @@ def test_any_series_of_looks(
         assert job.next is ended.get(expected, Next.LOOK)
         assert (job.status, job.since) == (status, since)
         before = status
+        if job.has_ended:
+            return
 
 
 STEPS = st.lists(
@@ -441,3 +444,31 @@ def test_what_another_version_has_kept_changes_nothing(kept: dict[str, Any]) -> 
     with pytest.raises((KeyError, TypeError, ValueError)):
         restore(job, kept)
     assert to_json(job) == before
+
+
+@pytest.mark.parametrize("end", [JobStatus.FINISHED, JobStatus.FAILED])
+@pytest.mark.parametrize(
+    "late",
+    [
+        lambda follower: follower.no_answer(REFUSED, 2),
+        lambda follower: follower.no_answer("polling broke off", 2),
+        lambda follower: follower.saw(UNKNOWN, 2, refreshed=True),
+        lambda follower: follower.saw_none(2),
+        lambda follower: follower.no_refresh(2, is_over=True),
+        lambda follower: follower.saw_tasks(0, 2, [1], 2),
+        lambda follower: follower.no_tasks(2),
+        lambda follower: follower.saw_checkpoint(2, complete=False),
+        lambda follower: follower.not_inspected(REFUSED, 2),
+        lambda follower: follower.give_up("the connection is gone"),
+    ],
+)
+def test_an_end_is_final(end: JobStatus, late: Callable[[Follower], None]) -> None:
+    """Whoever waits may learn of it a moment later, and would wait for ever for what nobody looks at any more."""
+    it = follower()
+    it.saw(end, 1)
+    known = (it.next, it.facts(), it.unreadable)
+
+    late(it)
+
+    assert it.has_ended
+    assert (it.next, it.facts(), it.unreadable) == known
