@@ -30,7 +30,7 @@ COMPONENTS = {
     "dag-processor": ("dag-processor",),
 }
 USER = "admin"
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 STOP_SECONDS = 6.0
 
 # Tasks look at their jobs every 10 s unless told otherwise: right for jobs that run for hours, slow for a demo.
@@ -113,7 +113,7 @@ class LocalAirflow:
             self._start_component(name)
         self._wait_until_well()
 
-    def wait_for_dags(self, dag_ids: Set[str], seconds: float = 60.0) -> None:
+    def wait_for_dags(self, dag_ids: Set[str], seconds: float = 180.0) -> None:
         """Return when Airflow knows these DAGs.
 
         :raises AirflowFailed: a DAG file cannot be read, or they do not come.
