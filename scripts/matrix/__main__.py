@@ -19,7 +19,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 900.0
+SECONDS = 1800.0
 """After which a part is given up."""
 RULES = ("tests/unit/client", "tests/unit/sandbox", "tests/unit/watcher")
 """Tests of what knows nothing of Airflow; what is not named here may differ from one Airflow to the other."""
