@@ -15,8 +15,9 @@ from .store import ADMIN
 class InvalidField(Exception):
     """A field of the request's body that has to be there is not: code 6, with HTTP 400."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"Field: {name}, {name.capitalize()} cannot be null")
+    def __str__(self) -> str:
+        name = str(self.args[0])
+        return f"Field: {name}, {name.capitalize()} cannot be null"
 
 
 @dataclass(frozen=True)

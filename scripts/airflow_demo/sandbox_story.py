@@ -53,7 +53,7 @@ def _keep_running(scene: Scene) -> Iterator[str]:
         yield f"{len(active)} jobs run, not one"
 
 
-def _restart_with_savepoint(scene: Scene) -> Iterator[str]:
+def _restart(scene: Scene) -> Iterator[str]:
     old, new = _jobs(scene, STREAM)[-2:]
     path = scene.xcom("restart", "savepoint_path")
     if new.jid != scene.xcom("restart", "job_id"):
@@ -66,6 +66,10 @@ def _restart_with_savepoint(scene: Scene) -> Iterator[str]:
         yield "the old job still ran when the new one started"
     if not new.active:
         yield f"the new job is {new.state}"
+
+
+def _restart_with_savepoint(scene: Scene) -> Iterator[str]:
+    yield from _restart(scene)
     if scene.run["run_type"] != "scheduled":
         yield f"the run was made by '{scene.run['run_type']}', not by the scheduler"
 
@@ -159,10 +163,11 @@ STEPS = (
     Step("dinky_failing_job", _failing_job, ends="failed"),
     Step("dinky_keep_running", _keep_running, by_schedule=True),
     Step("dinky_restart_with_savepoint", _restart_with_savepoint, ("dinky_keep_running",), by_schedule=True),
+    Step("dinky_restart_by_endpoint", _restart, ("dinky_restart_with_savepoint",)),
     Step(
         "dinky_savepoint_then_submit_elsewhere",
         _savepoint_then_submit_elsewhere,
-        ("dinky_restart_with_savepoint",),
+        ("dinky_restart_by_endpoint",),
     ),
     Step("dinky_deploy_stream", _deploy_stream),
     Step("dinky_check_streams", _check_streams, ("dinky_deploy_stream",), by_schedule=True),

@@ -144,7 +144,7 @@ class TestUnknown:
         with pytest.raises(error, match=f"Job instance {unknown}.*is UNKNOWN.*if_unknown='start'") as failed:
             execute(task, new_context(task))
         if conn_id == "signed_in":
-            assert f"the job's Flink cluster at 127.0.0.1:{sandbox.port}" in str(failed.value)
+            assert f"check its Flink cluster at 127.0.0.1:{sandbox.port}" in str(failed.value)
         assert submits(sandbox) == before
 
     def test_whose_cluster_is_back_with_its_jobs_runs(self, sandbox: Sandbox, unknown: int) -> None:
