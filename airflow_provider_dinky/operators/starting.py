@@ -14,6 +14,7 @@ from airflow_provider_dinky.parameters import choice, path_of, variables_of, who
 
 if TYPE_CHECKING:
     from airflow_provider_dinky.client.models import JobInstance, SubmitResult
+    from airflow_provider_dinky.followed import FollowedJob
     from airflow_provider_dinky.intent import Intent
     from airflow_provider_dinky.resume_points import Resolved
     from airflow_provider_dinky.submission import Starter
@@ -195,7 +196,33 @@ class StartingOperator(FollowingOperator):
         taken = f". The savepoint taken before is {last.taken}" if last is not None and last.taken else ""
         raise RivalJobError(
             f"connection '{self.dinky_conn_id}': {job} was started beside {others}, which somebody else started at "
-            f"the same time. {self._stop(job, 'cancel')}{taken}"
+            f"the same time. {self._stop_later_one(job)}{taken}"
+        )
+
+    def _stop_later_one(self, job: FollowedJob) -> str:
+        """Cancel our job; what was done, and whether it runs on where only Dinky could be asked to cancel it.
+
+        An anonymous caller does not see which job Dinky cancels: the one that the task's row names. Of submits at the
+        same time that need not be the newest.
+        """
+        from airflow_provider_dinky.client.errors import DinkyError
+        from airflow_provider_dinky.client.status import JobStatus
+        from airflow_provider_dinky.operations.concurrent import RunningJob, still_running
+
+        done, config = self._stop(job, "cancel"), self.hook.config
+        if config.has_credentials or (config.allow_flink_rest and job.job_manager_address):
+            return done
+        ours = RunningJob(job.job_instance_id, job.job_id, JobStatus("RUNNING"))
+        try:
+            left = self.hook.client.run(still_running((ours,)), sleep=self._pace().sleep)
+        except DinkyError as error:
+            return f"{done}. Whether it has ended is not known: {error}"
+        if not left:
+            return done
+        return (
+            f"{done}. It runs on, {left[0].status}: Dinky cancels only the job that its task's row names, which after "
+            f"submits at the same time may be another one. Cancel Flink job {job.job_id} in Flink, and see whether "
+            "the other job still runs"
         )
 
     def _begin(self, context: Context, dinky_task_id: int, result: SubmitResult, **job: Any) -> int | None:

@@ -51,8 +51,8 @@ class CatalogueApi:
 
     async def task(self, call: Call) -> Response:
         task = self._catalogue.task(own(call, call.integer("id")))
-        record, newest = self._catalogue.record(task.id), self._dinky.store.newest(task.id)
-        return self._answers.success(task_shapes.whole(task, record, newest))
+        record, named = self._catalogue.record(task.id), self._dinky.store.named(task.id)
+        return self._answers.success(task_shapes.whole(task, record, named))
 
     async def save(self, call: Call) -> Response:
         body = call.body()
@@ -70,7 +70,7 @@ class CatalogueApi:
         store, records = self._dinky.store, self._catalogue.records
         found = [] if call.tenant is None else list(self._catalogue.tasks.values())
         wanted = [task for task in found if not name or str(name) in task.name]
-        return page(wanted, body, lambda task: task_shapes.row(task, records[task.id], store.newest(task.id)))
+        return page(wanted, body, lambda task: task_shapes.row(task, records[task.id], store.named(task.id)))
 
     async def change_step(self, call: Call) -> Response:
         task_id, step = own(call, call.integer("taskId")), call.integer("lifeCycle")

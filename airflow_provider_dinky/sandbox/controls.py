@@ -100,6 +100,11 @@ class Controls(ABC):
 
         self._run(change)
 
+    def name_job(self, job_instance_id: int) -> None:
+        """Let Dinky's row of a task name this job instance, as one of several submits at the same time may: the last
+        that is written. A cancel, a savepoint, a restart mean the job that is named, whichever is the newest."""
+        self._run(lambda: self._core.dinky.store.name(self._core.dinky.instance(job_instance_id)))
+
     # The cluster.
 
     def kill_cluster(self) -> None:

@@ -155,51 +155,51 @@ class Dinky:
         path is found out only after the old job was stopped.
         """
         task = self.task(task_id)
-        newest = self.store.newest(task.id)
-        if newest is not None and not newest.done:
+        named = self.store.named(task.id)
+        if named is not None and not named.done:
             if savepoint_path:
-                await self._stop(newest)
+                await self._stop(named)
             else:
-                savepoint_path = await self._take_savepoint(newest, "cancel")
-            await self._wait_until_done(newest)
+                savepoint_path = await self._take_savepoint(named, "cancel")
+            await self._wait_until_done(named)
         return await self.submit(task.id, savepoint_path, user=user)
 
     async def cancel(self, task_id: int | None, *, with_savepoint: bool, force: bool) -> None:
-        """Stop the task's newest job; nothing happens where there is none, or none that runs."""
-        newest = self.store.newest(self.task(task_id).id)
+        """Stop the job that the task's row names; nothing happens where there is none, or none that runs."""
+        named = self.store.named(self.task(task_id).id)
         await self.clock.sleep(self.timing.cancel)
-        if newest is None or newest.status in ("FINISHED", "FAILED", "CANCELED"):
+        if named is None or named.status in ("FINISHED", "FAILED", "CANCELED"):
             return
         if self.cancels_that_fail:
             # Dinky has found no way to Flink, and takes that for a stop.
             self.cancels_that_fail -= 1
-            newest.status, newest.finished, newest.held = "UNKNOWN", RUNNING_END, True
+            named.status, named.finished, named.held = "UNKNOWN", RUNNING_END, True
             return
         try:
             if with_savepoint:
-                await self._take_savepoint(newest, "cancel")
+                await self._take_savepoint(named, "cancel")
                 return
         except (Refusal, JavaFailure):
             # A savepoint that fails does not keep it running.
             pass
         try:
-            await self._stop(newest)
+            await self._stop(named)
         except Refusal:
             if not force:
                 raise
 
     async def savepoint(self, task_id: int | None, kind: str) -> SavepointResult:
-        """Take a savepoint of the task's newest job; ``stop`` ends it FINISHED, ``cancel`` CANCELED."""
+        """Take a savepoint of the job that the task's row names; ``stop`` ends it FINISHED, ``cancel`` CANCELED."""
         if kind.lower() not in get_args(SavepointType):
             constant = f"org.dinky.gateway.enums.SavePointType.{kind.upper()}"
             raise JavaFailure(Throwable("java.lang.IllegalArgumentException", f"No enum constant {constant}"))
-        newest = self.store.newest(self.task(task_id).id)
-        if newest is None:
+        named = self.store.named(self.task(task_id).id)
+        if named is None:
             raise Refusal(JOB_INSTANCE_NOT_EXIST)
         started = self.clock.now()
         wanted: SavepointType = next(known for known in get_args(SavepointType) if known == kind.lower())
-        path = await self._take_savepoint(newest, wanted)
-        return SavepointResult(newest.jid, path, wanted, started)
+        path = await self._take_savepoint(named, wanted)
+        return SavepointResult(named.jid, path, wanted, started)
 
     async def refresh(self, instance_id: int) -> JobInstance:
         """Look at a job now, also if Dinky had lost sight of it."""

@@ -93,6 +93,7 @@ class Store:
     histories: dict[int, History] = field(default_factory=dict)
     savepoints: dict[int, Savepoint] = field(default_factory=dict)
     _newest: dict[int, JobInstance] = field(default_factory=dict)
+    _named: dict[int, JobInstance] = field(default_factory=dict)
     _instance_ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _history_ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -115,7 +116,7 @@ class Store:
             next(self._instance_ids), history.task, jid, history.id, now, now, user, history.step
         )
         self.instances[row.id] = row
-        self._newest[history.task.id] = row
+        self._newest[history.task.id] = self._named[history.task.id] = row
         return row
 
     def lose_sequence(self) -> None:
@@ -134,6 +135,14 @@ class Store:
     def newest(self, task_id: int) -> JobInstance | None:
         """Return the task's newest instance, or None if it never ran."""
         return self._newest.get(task_id)
+
+    def named(self, task_id: int) -> JobInstance | None:
+        """Return the instance that the task's row names, which Dinky stops; None if it never ran."""
+        return self._named.get(task_id)
+
+    def name(self, instance: JobInstance) -> None:
+        """Let the row of its task name this instance, whichever is the newest."""
+        self._named[instance.task.id] = instance
 
     def newest_of_each_task(self) -> list[JobInstance]:
         """Return the newest instance of every task that ever ran, by id."""

@@ -28,15 +28,15 @@ _OF_BOTH = (
 _MACHINE_ZONE = 8 * 3600.0
 
 
-def whole(spec: TaskSpec, record: Record, newest: JobInstance | None) -> dict[str, Any]:
+def whole(spec: TaskSpec, record: Record, named: JobInstance | None) -> dict[str, Any]:
     """Return one task as ``GET /api/task`` does."""
     settings = record.settings
     cluster = "local" if settings["clusterId"] else None
     return {
         **{name: settings[name] for name in _OF_BOTH},
-        **_of_spec(spec, record, newest),
+        **_of_spec(spec, record, named),
         "variables": dict(spec.variables),
-        "status": None if newest is None else newest.status,
+        "status": None if named is None else named.status,
         "clusterName": cluster,
         "path": None,
         "clusterConfigurationName": None,
@@ -55,11 +55,11 @@ def whole(spec: TaskSpec, record: Record, newest: JobInstance | None) -> dict[st
     }
 
 
-def row(spec: TaskSpec, record: Record, newest: JobInstance | None) -> dict[str, Any]:
+def row(spec: TaskSpec, record: Record, named: JobInstance | None) -> dict[str, Any]:
     """Return one task as a line of the list, and in the tree."""
     return {
         **{name: record.settings[name] for name in (*_OF_BOTH, "checkPoint")},
-        **_of_spec(spec, record, newest),
+        **_of_spec(spec, record, named),
         "createTime": iso_text(record.created, digits=0),
         "updateTime": iso_text(record.updated, digits=0),
         "creator": 1,
@@ -69,7 +69,7 @@ def row(spec: TaskSpec, record: Record, newest: JobInstance | None) -> dict[str,
     }
 
 
-def _of_spec(spec: TaskSpec, record: Record, newest: JobInstance | None) -> dict[str, Any]:
+def _of_spec(spec: TaskSpec, record: Record, named: JobInstance | None) -> dict[str, Any]:
     return {
         "id": spec.id,
         "name": spec.name,
@@ -80,7 +80,7 @@ def _of_spec(spec: TaskSpec, record: Record, newest: JobInstance | None) -> dict
         "statement": spec.sql or None,
         "step": record.step,
         "versionId": record.versions[-1].number if record.versions else None,
-        "jobInstanceId": None if newest is None else newest.id,
+        "jobInstanceId": None if named is None else named.id,
     }
 
 
@@ -107,7 +107,7 @@ def tree(catalogue: Catalogue, store: Store, parent: int = ROOT) -> list[dict[st
             "children": tree(catalogue, store, one.id),
             "task": None
             if one.task_id is None
-            else row(catalogue.tasks[one.task_id], catalogue.records[one.task_id], store.newest(one.task_id)),
+            else row(catalogue.tasks[one.task_id], catalogue.records[one.task_id], store.named(one.task_id)),
             "note": one.note,
         }
         for one in catalogue.children(parent)

@@ -584,6 +584,53 @@ class TestTwoRunsAtOnce:
         assert first.ended is None
         assert second.state in ("CANCELLING", "CANCELED")
 
+    @pytest.fixture
+    def named(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of both submits, that of the other one is written into the task's row last."""
+        start = Starter.start
+
+        def late(starter: Starter, *args: Any, **kwargs: Any) -> Any:
+            monkeypatch.setattr(Starter, "start", start)
+            other = submit(STREAM, wait_for="submitted")
+            other.execute(new_context(other, run_id="other"))
+            ours = start(starter, *args, **kwargs)
+            sandbox.name_job(1)
+            return ours
+
+        monkeypatch.setattr(Starter, "start", late)
+
+    @pytest.mark.parametrize("conn_id", ["signed_in", "anonymous_flink"])
+    def test_the_later_one_is_cancelled_though_dinky_names_the_earlier_one(
+        self, sandbox: Sandbox, named: None, conn_id: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_ANONYMOUS_FLINK",
+            json.dumps(
+                {
+                    "conn_type": "dinky",
+                    "host": "127.0.0.1",
+                    "port": sandbox.port,
+                    "extra": {"allow_flink_rest": True},
+                }
+            ),
+        )
+        task = submit(STREAM, dinky_conn_id=conn_id)
+
+        with pytest.raises(AirflowFailException, match="Flink was asked to cancel job instance 2"):
+            execute(task, new_context(task))
+        first, second = sandbox.engine.jobs
+        assert first.ended is None
+        assert second.state in ("CANCELLING", "CANCELED")
+
+    def test_the_later_one_that_runs_on_is_named(self, sandbox: Sandbox, named: None) -> None:
+        task = submit(STREAM, dinky_conn_id="anonymous")
+
+        with pytest.raises(AirflowFailException, match="job instance 2.*It runs on, RUNNING") as failed:
+            execute(task, new_context(task))
+        second = sandbox.engine.jobs[1]
+        assert second.state == "RUNNING"
+        assert f"Cancel Flink job {second.jid} in Flink" in str(failed.value)
+
     def test_the_earlier_one_says_that_it_saw_the_other(
         self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
     ) -> None:
