@@ -42,7 +42,8 @@ def task_policy(task):
     task.retry_delay = timedelta(seconds=1)
     for name in ("poll_interval", "poke_interval"):
         if hasattr(task, name):
-            setattr(task, name, 0.5)
+            # The scheduler fails a task whose next poke it has started before it has read that the last one ended.
+            setattr(task, name, 5.0 if getattr(task, "mode", None) == "reschedule" else 0.5)
 """
 # With a schedule, a DAG runs as soon as it is no longer paused, and then whenever it is time.
 _BY_HAND = """
