@@ -221,6 +221,10 @@ class LiveDinky:
         """Slots of Flink that no job holds."""
         return int(self.flink("GET", "/overview")["slots-available"])
 
+    def slots(self) -> int:
+        """Slots that Flink has, whoever holds them."""
+        return int(self.flink("GET", "/overview")["slots-total"])
+
     def is_flink_up(self) -> bool:
         """Whether Flink answers and has slots."""
         try:
@@ -262,6 +266,8 @@ class Server:
 
     def stop(self) -> None:
         """Stop it; return when it answers no more."""
+        # H2, Dinky's own database, has on disk what was committed half a second later.
+        time.sleep(2.0)
         self._run(self._stop)
         until(lambda: not self._is_up())
 

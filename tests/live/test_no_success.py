@@ -28,7 +28,7 @@ def _submit(way: Way, task: LiveTask, **kwargs: Any) -> Run:
 
 @SEEING
 def test_a_job_without_free_slots_is_not_up(live: LiveDinky, way: Way, deferrable: bool) -> None:
-    task = live.task(stream(), parallelism=live.free_slots() + 1)
+    task = live.task(stream(), parallelism=live.slots() + 1)
 
     with pytest.raises((JobFailedError, TaskDeferralTimeout)):
         _submit(way, task, timeout=30, cancel_on_kill="cancel", deferrable=deferrable)()
