@@ -307,10 +307,17 @@ class DinkyHook(BaseHook):
         return self.client.send(calls.explain_sql({**body, **settings}))
 
     def get_task_lineage(self, dinky_task_id: int) -> Lineage | None:
-        """Tables the task reads and writes; None where Dinky cannot tell."""
-        return self.client.send(
-            calls.get_task_lineage(checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id))
-        )
+        """Tables that the task's newest job reads and writes, by the SQL that was submitted.
+
+        Dinky tells it to authenticated users; anonymous ones it answers null for every task in Flink SQL.
+
+        :return: None for a task that never ran, and where Dinky cannot tell.
+        """
+        task_id = checked_id(dinky_task_id, "dinky_task_id", self.dinky_conn_id)
+        if not self.config.has_credentials:
+            return self.client.send(calls.get_task_lineage(task_id))
+        newest = self.get_latest_job_instance(task_id)
+        return None if newest is None else self.client.send(calls.get_job_lineage(newest.id))
 
     def test_connection(self) -> tuple[bool, str]:
         """What the connection page's Test button shows: version and sign-in, or what to change."""
