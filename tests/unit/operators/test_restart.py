@@ -436,7 +436,7 @@ INSERT INTO turnover_of_customer SELECT customer, SUM(amount), COUNT(amount) FRO
 class TestANewJobThatNeverWorks:
     """Flink says RUNNING of it, but its tasks never run."""
 
-    def test_its_state_does_not_fit_so_the_old_job_goes_on(self, sandbox: Sandbox) -> None:
+    def test_its_state_does_not_fit_so_the_old_job_goes_on(self, sandbox: Sandbox, deferrable: bool) -> None:
         start(CHECKPOINTED)
         with DinkyHook("signed_in") as hook:
             other = hook.trigger_savepoint(CHECKPOINTED, "stop").path
@@ -444,7 +444,7 @@ class TestANewJobThatNeverWorks:
                 time.sleep(0.02)
         sandbox.change_sql(CHECKPOINTED, WITH_ANOTHER_AGGREGATE)
         start(CHECKPOINTED, "with other SQL")
-        task = restart(CHECKPOINTED, savepoint_path=other)
+        task = restart(CHECKPOINTED, savepoint_path=other, deferrable=deferrable)
         task._pace = lambda: ON_THE_SANDBOXS_CLOCK
 
         with pytest.raises(DinkyTaskError) as failure:
