@@ -143,7 +143,8 @@ def resolve(
     looked = config.redact("; ".join(looked_at))
     unseen = known.hidden or (job is not None and not config.has_credentials)
     may_be_blind = left_by is not None and not config.has_credentials
-    if if_no_state == "fresh" and (path == "latest" or not unseen or may_be_blind):
+    may_be_fresh = path == "latest" or not unseen or may_be_blind
+    if if_no_state == "fresh" and may_be_fresh:
         return Resolved(None, None, f"A start without state, since none is known: {looked}", True)
     other = {
         "latest-checkpoint": known.newest and "'latest-state'",
@@ -155,7 +156,7 @@ def resolve(
             f"connection '{hook.dinky_conn_id}': {left_by}, and no state of it is known that a new job could resume "
             f"from: {looked}. Nothing was started. Give savepoint_path, or start without state (if_no_state='fresh')"
         )
-    fresh = "no savepoint_path" if if_no_state == "fresh" else "if_no_state='fresh', or no savepoint_path"
+    fresh = "if_no_state='fresh', or no savepoint_path" if may_be_fresh else "no savepoint_path"
     raise DinkyTaskError(
         f"{asked}: no such state is known: {looked}. Give the path itself{instead}, or start without state ({fresh})"
     )

@@ -506,8 +506,10 @@ class TestSignedOut:
         self, hook: DinkyHook, direct: DinkyHook, wanted: str, if_no_state: str
     ) -> None:
         running(hook, CHECKPOINTED)
-        with pytest.raises(DinkyTaskError, match="could not be seen: .*job_manager_address"):
+        with pytest.raises(DinkyTaskError, match="could not be seen: .*job_manager_address") as raised:
             resolve(direct, CHECKPOINTED, wanted, if_no_state=if_no_state)
+        # Only what helps is said.
+        assert str(raised.value).endswith("or start without state (no savepoint_path)")
 
     def test_nor_are_savepoints_that_it_does_not_list(
         self, hook: DinkyHook, direct: DinkyHook, sandbox: Sandbox
