@@ -128,7 +128,8 @@ def test_the_stream_is_brought_back_from_its_newest_state(lost: State, way: Way,
             Run(way.of(operator, dinky_task_id=task.id, **how))()
         assert task.jobs() == []
         # What an anonymous caller has asked for by its name may be there, so only without it is anything started.
-        how, path = ({**how, "savepoint_path": None} if "savepoint_path" in how else {"if_no_state": "fresh"}), None
+        how |= {"savepoint_path": None} if "savepoint_path" in how else {"if_no_state": "fresh"}
+        path = None
 
     Run(way.of(operator, dinky_task_id=task.id, **how))()
 
