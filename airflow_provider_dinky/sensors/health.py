@@ -96,7 +96,7 @@ class JobHealthSensor(DinkySensor):
         self._seen: JobInstance | None = None
         self._findings: tuple[Finding, ...] = ()
         self._remembered: PokeMemory | None = None
-        self._log = WaitLog(0.0)
+        self._wait_log = WaitLog(0.0)
         self._said: list[str] = []
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -146,28 +146,28 @@ class JobHealthSensor(DinkySensor):
         memory = self._remembered
         if memory is None:
             memory = self._remembered = self._memory(context)
-            self._log = WaitLog(self._clock())
+            self._wait_log = WaitLog(self._clock())
             memory.restore(self._recall)
         subject, now = self._subject(), self._clock()
         what = [subject, *(finding.news for finding in self._findings)]
         known = self._said if self._said[:1] == [subject] else []
         wrong = [finding for finding in self._findings if not finding.ok]
         if self._said == what:
-            self._log.unchanged(lambda name: _sentences(name, wrong), now)
+            self._wait_log.unchanged(lambda name: _sentences(name, wrong), now)
         elif memory.forgets:
             if wrong:
-                self._log.news(lambda name: _sentences(name, wrong), now)
+                self._wait_log.news(lambda name: _sentences(name, wrong), now)
         else:
             for finding in self._findings:
                 if finding.news not in known:
-                    self._log.news(lambda name, one=finding: _sentences(name, [one]), now)  # type: ignore[misc]
-        for line in filter(None, self._log.take(subject)):
+                    self._wait_log.news(lambda name, one=finding: _sentences(name, [one]), now)  # type: ignore[misc]
+        for line in filter(None, self._wait_log.take(subject)):
             (self.log.warning if wrong else self.log.info)("%s", line)
         self._said = what
-        memory.keep({"said": what, "log": self._log.to_json()})
+        memory.keep({"said": what, "log": self._wait_log.to_json()})
 
     def _recall(self, kept: dict[str, Any]) -> None:
-        self._log, self._said = WaitLog.from_json(kept["log"]), [str(one) for one in kept["said"]]
+        self._wait_log, self._said = WaitLog.from_json(kept["log"]), [str(one) for one in kept["said"]]
 
     def _findings_now(self, context: Context) -> tuple[Finding, ...]:
         instance = self._find()
