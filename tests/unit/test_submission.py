@@ -141,17 +141,25 @@ def test_dinky_is_down_when_the_submit_is_to_be_sent(sandbox: Sandbox, hook: Din
     assert result.job_id == job.jid
 
 
-def test_somebody_else_submits_meanwhile(sandbox: Sandbox, hasty: DinkyHook) -> None:
+def test_somebody_else_submits_meanwhile(sandbox: Sandbox, connect: Callable[..., DinkyHook]) -> None:
     """Signed in, the mark tells which job is ours; anonymous, a newer job is only most likely ours."""
     sandbox.fault("reset", PATH, when="before")
-    other = DinkyHook("signed_in")
-    threading.Timer(0.05, lambda: other.submit_task(STREAM)).start()
-    if hasty.config.has_credentials:
-        with pytest.raises(AmbiguousSubmitError):
-            hasty.submit_task(STREAM)
-    else:
-        assert hasty.submit_task(STREAM).job_instance_id == 1
-    other.close()
+    ours = connect(2)
+    with DinkyHook("signed_in") as other:
+
+        def submit_after_ours() -> None:
+            while not any(request.path == PATH for request in sandbox.requests):
+                time.sleep(0.01)
+            other.submit_task(STREAM)
+
+        meanwhile = threading.Thread(target=submit_after_ours)
+        meanwhile.start()
+        if ours.config.has_credentials:
+            with pytest.raises(AmbiguousSubmitError):
+                ours.submit_task(STREAM)
+        else:
+            assert ours.submit_task(STREAM).job_instance_id == 1
+        meanwhile.join()
     assert len(sandbox.engine.jobs) == 1
 
 
