@@ -21,6 +21,7 @@ from tests.unit.triggers.events import (
     ALL,
     CHECKPOINTED,
     Start,
+    checkpoints,
     is_watched,
     kill,
     started,
@@ -111,6 +112,8 @@ async def test_a_disk_that_lets_one_wait_holds_up_no_event(
     monkeypatch.setattr(job_events, "FACTS_PATIENCE", 1.0)
     monkeypatch.setattr(resume_paths, "_local", slow)
     await started(CHECKPOINTED)
+    # Flink refuses a savepoint before all tasks run, which a checkpoint proves.
+    await until(lambda: checkpoints(sandbox, sandbox.engine.jobs[-1].jid))
     with DinkyHook("signed_in") as hook:
         await asyncio.to_thread(hook.trigger_savepoint, CHECKPOINTED)
     triggerer = start()

@@ -69,10 +69,11 @@ class TestTransitions:
 
     async def test_what_it_can_be_resumed_from(self, sandbox: Sandbox, start: Start) -> None:
         await started(CHECKPOINTED)
+        jid = sandbox.engine.jobs[-1].jid
+        # Flink refuses a savepoint before all tasks run, which a checkpoint proves.
+        await until(lambda: checkpoints(sandbox, jid))
         with DinkyHook("signed_in") as hook:
             savepoint = await asyncio.to_thread(hook.trigger_savepoint, CHECKPOINTED)
-        jid = sandbox.engine.jobs[-1].jid
-        await until(lambda: checkpoints(sandbox, jid))
         triggerer = start()
         triggerer.runs(trigger(CHECKPOINTED))
         await is_watched(sandbox)
