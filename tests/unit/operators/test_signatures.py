@@ -41,6 +41,10 @@ class TestConstructor:
         # What Airflow documents itself, with another default here.
         assert own_parameters(cls) - {"poke_interval", "timeout"} <= explained
 
+    def test_none_that_is_explained_is_hidden_in_kwargs(self, cls: Any) -> None:
+        explained = set(re.findall(r":param (\w+):", inspect.getdoc(cls) or ""))
+        assert explained <= set(inspect.signature(cls.__init__).parameters)
+
 
 def test_the_parameters_that_an_editor_must_show() -> None:
     shown = set(inspect.signature(public_operators.SubmitTaskOperator.__init__).parameters)
